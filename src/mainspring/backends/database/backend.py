@@ -1,0 +1,41 @@
+"""DatabaseBackend: Django's interface to the queue in the database."""
+
+from typing import Any, ClassVar
+
+from django.core import checks
+
+from mainspring.backends.base import MainspringBackend, shared_storage
+from mainspring.backends.database.storage import DatabaseStorage
+
+
+class DatabaseBackend(MainspringBackend):
+    """Keeps jobs and results in the project's database.
+
+    Enqueueing is part of the caller's transaction. Database routers decide which database has the
+    tables, those of the app ``mainspring_database``.
+    """
+
+    options_supported: ClassVar[frozenset[str]] = frozenset(
+        {"MAX_PAYLOAD", "ORDER", "RESULT_TTL", "LEASE", "EMBEDDED", "THREADS"}
+    )
+
+    @property
+    def storage(self) -> DatabaseStorage:
+        """The storage verbs on the database."""
+        return shared_storage(self.config, DatabaseStorage)
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        """Return what is wrong with the settings, the missing app included."""
+        from django.apps import apps
+
+        problems = super().check(**kwargs)
+        if not apps.is_installed("mainspring.backends.database"):
+            problems.append(
+                checks.Error(
+                    f"TASKS[{self.alias!r}] uses DatabaseBackend, but INSTALLED_APPS lacks "
+                    "'mainspring.backends.database'.",
+                    hint="Add it, then run 'manage.py migrate'.",
+                    id="mainspring.E002",
+                )
+            )
+        return problems

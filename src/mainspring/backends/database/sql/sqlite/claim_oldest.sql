@@ -1,0 +1,16 @@
+-- claim: take the oldest ready jobs of one priority in a queue.
+-- Inputs: ?1 the claim, ?2 the backend, ?3 the queue, ?4 the priority, ?5 how many.
+-- Result: the jobs, whole, in no particular order.
+UPDATE mainspring_job
+SET state = 2, claim = ?1
+WHERE id IN (
+    SELECT id
+    FROM mainspring_job
+    WHERE state = 1 AND backend = ?2 AND queue_name = ?3 AND priority = ?4
+    ORDER BY available_at
+    LIMIT ?5
+)
+RETURNING
+    id, backend, task_path, queue_name, priority, available_at, state, claim, arguments,
+    run_after, enqueued_at, started_at, last_attempted_at, finished_at, worker_ids, errors,
+    return_value

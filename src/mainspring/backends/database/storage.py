@@ -1,0 +1,393 @@
+"""The storage verbs on a database."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import count
+from typing import Any, Final
+
+from django.db import DatabaseError, InterfaceError, connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.tasks.base import TASK_MAX_PRIORITY
+
+from mainspring.backends.database.connections import WorkerConnections
+from mainspring.backends.database.vendors import Dialect, dialect_of
+from mainspring.backends.database.vendors.base import Row
+from mainspring.backends.storage import (
+    ANY_QUEUE,
+    LostWorker,
+    Pruned,
+    Rescued,
+    Staged,
+    Stats,
+    Storage,
+    lease_ended,
+    outcome_of_lost,
+)
+from mainspring.conf import Config
+from mainspring.core import codec
+from mainspring.core.clock import now as clock_now
+from mainspring.core.ids import first_id_at
+from mainspring.core.jobs import Job, Outcome, State, Worker
+from mainspring.core.ordering import FAIR_EVERY
+from mainspring.core.outcomes import cancelled_errors
+from mainspring.exceptions import StoreUnavailable
+
+_NEW_COLUMNS: Final = 11
+_STAGE_STEP: Final = 1000
+_PATIENCE: Final = 60.0  # seconds that an enqueue waits for other writers
+_BLANK: Final = (None,) * 4  # what stands before priority and available_at in a job
+
+
+class DatabaseStorage(Storage):
+    """The verbs that a caller uses run on Django's connection, and so in its transaction; those
+    that a worker uses run on a connection of the worker's own.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._backend = config.alias
+        self._lease = config.options.lease
+        self._newest_first = config.options.order == "lifo"
+        self._claims = count(1)
+        self._turns = count(1)
+        self._prune_after = ""
+
+    @cached_property
+    def _alias(self) -> str:
+        from mainspring.backends.database.models import StoredJob
+
+        return router.db_for_write(StoredJob)
+
+    @cached_property
+    def _dialect(self) -> Dialect:
+        return dialect_of(connections[self._alias])
+
+    @cached_property
+    def _own(self) -> WorkerConnections:
+        return WorkerConnections(self._alias, self._dialect)
+
+    # What callers use
+
+    def enqueue(self, jobs: Sequence[Job]) -> None:
+        """Store jobs in the caller's transaction; workers are woken when it commits."""
+        connection = connections[self._alias]
+        with self._explained():
+            if len(jobs) == 1:
+                self._insert_one(connection, jobs[0])
+            else:
+                with transaction.atomic(self._alias), connection.cursor() as cursor:
+                    rows = [job[:_NEW_COLUMNS] for job in jobs]
+                    cursor.executemany(self._dialect.sql("enqueue"), rows)
+        if connection.in_atomic_block:
+            transaction.on_commit(self._dialect.notify, using=self._alias)
+        else:
+            self._dialect.notify()
+
+    def _insert_one(self, connection: BaseDatabaseWrapper, job: Job) -> None:
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(self._dialect.sql("enqueue"), job[:_NEW_COLUMNS])
+            except DatabaseError as error:
+                # Within a transaction, what was read before may be out of date: not ours to retry.
+                if (
+                    connection.in_atomic_block
+                    or not self._dialect.is_transient(error)
+                    or time.monotonic() > end
+                ):
+                    raise
+            else:
+                return
+
+    def cancel(self, ids: Sequence[str]) -> list[str]:
+        """Cancel what has not started, in the caller's transaction."""
+        now = clock_now()
+        stored = {job.id: job.errors for job in self.get_results(ids)}
+        cancelled = []
+        with self._explained(), transaction.atomic(self._alias):
+            with connections[self._alias].cursor() as cursor:
+                for job_id, errors in stored.items():
+                    cursor.execute(
+                        self._dialect.sql("cancel"),
+                        (now, cancelled_errors(errors), job_id, self._backend),
+                    )
+                    if cursor.rowcount:
+                        cancelled.append(job_id)
+        return cancelled
+
+    def get_results(self, ids: Sequence[str]) -> list[Job]:
+        """Read jobs, the caller's own uncommitted ones included."""
+        return [
+            Job(*row)
+            for row in self._read("get_results", codec.encode(list(ids)).decode(), self._backend)
+        ]
+
+    def stats(self) -> Stats:
+        """Count what is not finished."""
+        ready = self._read("count_ready", self._backend)
+        ((scheduled,),) = self._read("count_scheduled", self._backend)
+        ((running,),) = self._read("count_running", self._backend)
+        return Stats(
+            {name: number for name, number, _ in ready},
+            scheduled,
+            running,
+            min((oldest for _, _, oldest in ready), default=None),
+            [worker_id for (worker_id,) in self._read("list_workers", self._backend)],
+        )
+
+    def _read(self, name: str, *params: Any) -> list[Row]:
+        with self._explained(), connections[self._alias].cursor() as cursor:
+            cursor.execute(self._dialect.sql(name), params)
+            rows: list[Row] = cursor.fetchall()
+            return rows
+
+    # What workers use
+
+    def claim(self, worker: Worker, queues: Sequence[str], limit: int) -> list[Job]:
+        """See :meth:`Storage.claim`."""
+        return self.settle_and_claim(worker, (), queues, limit)[1]
+
+    def settle(self, worker: Worker, outcomes: Sequence[Outcome]) -> list[str]:
+        """See :meth:`Storage.settle`."""
+        return self.settle_and_claim(worker, outcomes, (), 0)[0]
+
+    def settle_and_claim(
+        self, worker: Worker, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int
+    ) -> tuple[list[str], list[Job]]:
+        """Do both in one transaction."""
+        with self._writing() as cursor:
+            lost = self._dialect.settle(cursor, outcomes) if outcomes else []
+            jobs = self._claim(cursor, worker, queues, limit) if limit else []
+        if jobs:
+            if len(jobs) >= limit:  # there may be more, and others may sleep
+                self._dialect.notify()
+        elif limit and self._dialect.forget_notifications():
+            # What was notified may have come after the look: look once more, then it is safe to
+            # wait.
+            with self._writing() as cursor:
+                jobs = self._claim(cursor, worker, queues, limit)
+        return lost, jobs
+
+    def _claim(
+        self, cursor: Any, worker: Worker, queues: Sequence[str], limit: int
+    ) -> list[Job]:
+        claim = worker.first_claim | next(self._claims) & 0xFFFF_FFFF
+        is_fair_turn = next(self._turns) % FAIR_EVERY == 0
+        rows: list[Row] = []
+        for group in self._groups(cursor, queues):
+            left = limit - len(rows)
+            if left <= 0:
+                break
+            if is_fair_turn:
+                rows += self._claim_longest_waiting(cursor, claim, group, left)
+                left = limit - len(rows)
+            if left > 0:
+                rows += self._claim_in_order(cursor, claim, group, left)
+        return [Job(*row) for row in rows]
+
+    def _groups(self, cursor: Any, queues: Sequence[str]) -> Iterator[list[str]]:
+        # Named queues one after the other; the queues that "*" stands for as equals.
+        for queue in queues:
+            if queue != ANY_QUEUE:
+                yield [queue]
+                continue
+            others, name = [], ""
+            while found := self._next(cursor, "next_queue", name):
+                (name,) = found
+                if name not in queues:
+                    others.append(name)
+            if others:
+                yield others
+
+    def _next(self, cursor: Any, statement: str, *params: Any) -> Row | None:
+        cursor.execute(self._dialect.sql(statement), (self._backend, *params))
+        row: Row | None = cursor.fetchone()
+        return row
+
+    def _claim_in_order(
+        self, cursor: Any, claim: int, group: list[str], limit: int
+    ) -> list[Row]:
+        sort_key = _newest_first if self._newest_first else _oldest_first
+        if len(group) == 1 and self._newest_first:  # in one statement
+            rows = self._dialect.claim_newest(cursor, (claim, self._backend, group[0]), limit)
+        else:
+            found = [row for name in group for row in self._candidates(cursor, name, limit)]
+            found.sort(key=lambda row: sort_key((*_BLANK, *row[1:])))
+            chosen = [job_id for job_id, _, _ in found[:limit]]
+            rows = self._dialect.claim_chosen(cursor, claim, chosen)
+        rows.sort(key=sort_key)
+        return rows
+
+    def _candidates(self, cursor: Any, queue: str, limit: int) -> list[Row]:
+        # The first jobs of a queue: (id, priority, available_at).
+        if self._newest_first:
+            cursor.execute(self._dialect.sql("first_newest"), (self._backend, queue, limit))
+            rows: list[Row] = cursor.fetchall()
+            return rows
+        rows = []
+        for priority, _ in self._levels(cursor, queue):
+            cursor.execute(
+                self._dialect.sql("first_oldest"),
+                (self._backend, queue, priority, limit - len(rows)),
+            )
+            rows += cursor.fetchall()
+            if len(rows) >= limit:
+                break
+        return rows
+
+    def _levels(self, cursor: Any, queue: str) -> Iterator[tuple[int, int]]:
+        # The priorities of the ready jobs of a queue, each with its oldest job's moment.
+        below = TASK_MAX_PRIORITY + 1
+        while found := self._next(cursor, "next_priority", queue, below):
+            below, oldest = found
+            yield below, oldest
+
+    def _claim_longest_waiting(
+        self, cursor: Any, claim: int, group: list[str], limit: int
+    ) -> list[Row]:
+        levels = [
+            (oldest, priority, queue)
+            for queue in group
+            for priority, oldest in self._levels(cursor, queue)
+        ]
+        if not levels:
+            return []
+        _, priority, queue = min(levels)
+        rows = self._dialect.claim_oldest(cursor, (claim, self._backend, queue), priority, limit)
+        rows.sort(key=_oldest_first)
+        return rows
+
+    def release(self, worker: Worker, jobs: Sequence[Job]) -> int:
+        """See :meth:`Storage.release`."""
+        if not jobs:
+            return 0
+        with self._writing() as cursor:
+            cursor.executemany(self._dialect.sql("release"), [(job.id, job.claim) for job in jobs])
+            released: int = cursor.rowcount
+        self._dialect.notify()
+        return released
+
+    def heartbeat(self, worker: Worker, now: int) -> bool:
+        """See :meth:`Storage.heartbeat`."""
+        with self._writing() as cursor:
+            lease = (worker.token, now, now + self._lease)
+            cursor.execute(self._dialect.sql("renew_lease"), lease)
+            if cursor.rowcount:
+                return True
+            cursor.execute(self._dialect.sql("register"), (*lease, worker.id, self._backend))
+            return False
+
+    def retire(self, worker: Worker) -> None:
+        """See :meth:`Storage.retire`."""
+        with self._writing() as cursor:
+            cursor.execute(self._dialect.sql("retire"), (worker.token,))
+
+    def rescue(self, now: int, lost: Sequence[LostWorker] = ()) -> list[Rescued]:
+        """See :meth:`Storage.rescue`."""
+        known = {worker.worker_id: worker for worker in lost}
+        rescued: list[Rescued] = []
+        with self._reading() as cursor:
+            cursor.execute(self._dialect.sql("workers"), (self._backend,))
+            gone = [row for row in cursor.fetchall() if row[1] in known or row[3] <= now]
+        for token, worker_id, heard_at, _ in gone:
+            end = known.get(worker_id) or lease_ended(worker_id, heard_at)
+            with self._writing() as cursor:
+                rescued += self._rescue_from(cursor, Worker(worker_id, token), end, now)
+        if rescued:
+            self._dialect.notify()
+        return rescued
+
+    def _rescue_from(
+        self, cursor: Any, worker: Worker, lost: LostWorker, now: int
+    ) -> list[Rescued]:
+        claims = (worker.first_claim, worker.last_claim)
+        cursor.execute(self._dialect.sql("claimed"), claims)
+        jobs = [Job(*row) for row in cursor.fetchall()]
+        outcomes = [outcome_of_lost(job, lost, now) for job in jobs]
+        if outcomes:
+            self._dialect.settle(cursor, outcomes)
+        cursor.execute(self._dialect.sql("retire"), (worker.token,))
+        return [
+            Rescued(job.id, job.task_path, worker.id, outcome.state, lost.has_started(job.id))
+            for job, outcome in zip(jobs, outcomes, strict=True)
+        ]
+
+    def stage(self, now: int) -> Staged:
+        """See :meth:`Storage.stage`; at most 1,000 jobs a time, so that others can write, too."""
+        with self._reading() as cursor:
+            found = self._next(cursor, "next_scheduled")
+        if found is None or found[0] > now:
+            return Staged(0, None if found is None else found[0])
+        with self._writing() as cursor:
+            cursor.execute(self._dialect.sql("stage"), (self._backend, now, _STAGE_STEP))
+            staged: int = cursor.rowcount
+            found = self._next(cursor, "next_scheduled")
+        if staged:
+            self._dialect.notify()
+        return Staged(staged, None if found is None else found[0])
+
+    def prune(self, before: int, limit: int) -> Pruned:
+        """See :meth:`Storage.prune`.
+
+        Walks along the primary key, whose order is that of time, so that no index has to be kept
+        of what is finished; the next call goes on where this one stopped.
+        """
+        end = first_id_at(before)
+        with self._reading() as cursor:
+            cursor.execute(self._dialect.sql("old_results"), (self._prune_after, end, limit))
+            rows = cursor.fetchall()
+        old = [
+            (job_id,)
+            for job_id, backend, state, finished_at in rows
+            if backend == self._backend and State(state).is_final and finished_at < before
+        ]
+        if old:
+            with self._writing() as cursor:
+                cursor.executemany(self._dialect.sql("delete_result"), old)
+        is_done = len(rows) < limit
+        self._prune_after = "" if is_done else rows[-1][0]
+        return Pruned(len(old), is_done)
+
+    def wait_for_work(self, timeout: float) -> bool:
+        """See :meth:`Storage.wait_for_work`."""
+        return self._dialect.wait(timeout)
+
+    def wake(self) -> None:
+        """See :meth:`Storage.wake`."""
+        self._dialect.interrupt()
+
+    def close_thread(self) -> None:
+        """Close the calling thread's own connection."""
+        self._own.close()
+
+    def close(self) -> None:
+        """Close the calling thread's own connection and what waiting holds open."""
+        self._own.close()
+        self._dialect.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Any]:
+        with self._explained(), self._dialect.write(self._own.get()) as cursor:
+            yield cursor
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        with self._explained(), self._own.get().cursor() as cursor:
+            yield cursor
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (DatabaseError, InterfaceError) as error:
+            raise StoreUnavailable(self._dialect.explain(error)) from error
+
+
+def _newest_first(row: Row) -> tuple[int, int]:
+    return -row[4], -row[5]  # priority, available_at
+
+
+def _oldest_first(row: Row) -> tuple[int, int]:
+    return -row[4], row[5]

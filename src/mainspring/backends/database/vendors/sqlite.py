@@ -1,0 +1,159 @@
+"""SQLite: write-ahead log, short ``BEGIN IMMEDIATE`` writes, a named pipe beside the file."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar, Final
+from urllib.parse import unquote, urlsplit
+
+from django.db import Error
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mainspring.backends.database.vendors.base import Dialect, Row
+from mainspring.backends.database.vendors.wakeup import LocalWakeup, PipeWakeup, Wakeup
+from mainspring.core import codec
+
+_BUSY_TIMEOUT: Final = 10.0  # seconds that a worker's statement waits for another writer
+
+_EXPLANATIONS: Final = (
+    ("locked", "is locked by another writer; close whatever holds a transaction open"),
+    ("full", "cannot grow, as the disk is full; free some space"),
+    ("readonly", "is read-only; let the worker's user write the file and its folder"),
+    ("no such table", "lacks Mainspring's tables; run 'manage.py migrate'"),
+    ("no such column", "has Mainspring's tables of another version; run 'manage.py migrate'"),
+    ("unable to open", "cannot be opened; check that the folder exists and may be written"),
+    ("disk I/O", "cannot be read or written, says the disk"),
+    ("malformed", "is damaged; restore it from a backup"),
+)
+
+
+class SQLiteDialect(Dialect):
+    """SQLite 3.35 and later, in a file or in memory."""
+
+    vendor: ClassVar[str] = "sqlite"
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(connection)
+        self._path = _path_of(connection)
+        self._wakeup: Wakeup = (
+            LocalWakeup() if self._path is None else PipeWakeup(Path(f"{self._path}-mainspring"))
+        )
+
+    def prepare_database(self, connection: BaseDatabaseWrapper) -> None:
+        """Turn on the write-ahead log, which stays on: readers and a writer then coexist."""
+        if self._path is not None and not connection.in_atomic_block:
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA journal_mode = WAL")
+
+    def new_connection(self, connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+        """Return a second connection to the file; a database in memory has only the one."""
+        if self._path is None:
+            return connection
+        own = connection.copy()
+        own.settings_dict["OPTIONS"] = {
+            **own.settings_dict["OPTIONS"],
+            "timeout": _BUSY_TIMEOUT,
+            "transaction_mode": "IMMEDIATE",
+        }
+        own.inc_thread_sharing()
+        with suppress(Error):  # locked or read-only for now: told where it is used
+            self.prepare_database(own)
+        return own
+
+    def write(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+        """Lock for writing at once: a lock that is taken half-way fails where others write."""
+        return _write(connection)
+
+    def claim_newest(self, cursor: Any, queue: Row, limit: int) -> list[Row]:
+        """Claim through the index of ready jobs, read backwards."""
+        cursor.execute(self.sql("claim_newest"), (*queue, limit))
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+    def claim_oldest(self, cursor: Any, queue: Row, priority: int, limit: int) -> list[Row]:
+        """Claim through the index of ready jobs, read forwards within one priority."""
+        cursor.execute(self.sql("claim_oldest"), (*queue, priority, limit))
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+    def claim_chosen(self, cursor: Any, claim: int, ids: Sequence[str]) -> list[Row]:
+        """Claim by the primary key."""
+        cursor.execute(self.sql("claim_chosen"), (claim, codec.encode(ids).decode()))
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+    def settle(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:
+        """Write all in one go, and one by one only where a claim was lost."""
+        sql = self.sql("settle")
+        cursor.execute("SAVEPOINT settle")
+        cursor.executemany(sql, outcomes)
+        lost = []
+        if cursor.rowcount != len(outcomes):
+            cursor.execute("ROLLBACK TO settle")
+            for outcome in outcomes:
+                cursor.execute(sql, outcome)
+                if not cursor.rowcount:
+                    lost.append(outcome[0])
+        cursor.execute("RELEASE settle")
+        return lost
+
+    def explain(self, error: Exception) -> str:
+        """Return one line for the errors that a healthy program can meet."""
+        text = str(error)
+        name = f"The SQLite database {self.alias!r}"
+        for sign, explanation in _EXPLANATIONS:
+            if sign in text:
+                return f"{name} {explanation} ({text})."
+        return f"{name} raised {type(error).__name__}: {text}."
+
+    def is_transient(self, error: Exception) -> bool:
+        """Whether another writer was only in the way."""
+        return "locked" in str(error)
+
+    def notify(self) -> None:
+        """Wake a worker through the pipe."""
+        self._wakeup.notify()
+
+    def forget_notifications(self) -> bool:
+        """Empty the pipe."""
+        return self._wakeup.forget()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at the pipe."""
+        return self._wakeup.wait(timeout)
+
+    def interrupt(self) -> None:
+        """End the wait of this process."""
+        self._wakeup.interrupt()
+
+    def close(self) -> None:
+        """Close the pipe."""
+        self._wakeup.close()
+
+
+@contextmanager
+def _write(connection: BaseDatabaseWrapper) -> Iterator[Any]:
+    connection.ensure_connection()
+    # Without Django's logging of queries, which DEBUG would turn on.
+    with connection.make_cursor(connection.create_cursor()) as cursor:
+        if connection.in_atomic_block:  # a database in memory: the caller's own transaction
+            yield cursor
+            return
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            yield cursor
+            cursor.execute("COMMIT")
+        except BaseException:
+            with suppress(Error):
+                cursor.execute("ROLLBACK")
+            raise
+
+
+def _path_of(connection: Any) -> Path | None:
+    if connection.is_in_memory_db():
+        return None
+    name = os.fspath(connection.settings_dict["NAME"])
+    if name.startswith("file:"):
+        name = unquote(urlsplit(name).path)
+    return Path(name).absolute()

@@ -1,0 +1,45 @@
+"""Calling a task: what it returned or raised, as a value."""
+
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from traceback import format_exception
+from typing import Any, Final, NamedTuple
+
+from mainspring.core.results import TaskError
+from mainspring.core.tasks import Task
+
+MAX_TRACEBACK: Final = 50_000  # characters
+_HALF: Final = MAX_TRACEBACK // 2
+
+
+class Call(NamedTuple):
+    """What running a task takes, looked up once per task and not once per call."""
+
+    task: Task[..., Any]
+    func: Callable[..., Any]
+    takes_context: bool
+    is_async: bool
+
+    @classmethod
+    def of(cls, task: Task[..., Any]) -> "Call":
+        """Return the call of ``task``."""
+        return cls(task, task.func, task.takes_context, iscoroutinefunction(task.func))
+
+
+def describe(error: BaseException) -> TaskError:
+    """Return ``error`` as a result keeps it: its class's path and its traceback as text.
+
+    Text that JSON cannot hold is escaped, and of a text beyond 50,000 characters the middle is
+    left out.
+    """
+    kind = type(error)
+    try:
+        text = "".join(format_exception(error))
+    except Exception as formatting:  # noqa: BLE001 # an exception may break its own formatting
+        text = f"{kind.__qualname__} (its traceback raised {type(formatting).__qualname__})\n"
+    if len(text) > MAX_TRACEBACK:
+        text = f"{text[:_HALF]}\n[… {len(text) - MAX_TRACEBACK:,} characters …]\n{text[-_HALF:]}"
+    return TaskError(
+        f"{kind.__module__}.{kind.__qualname__}",
+        text.encode(errors="backslashreplace").decode(),
+    )
