@@ -54,8 +54,12 @@ def copies_keep_their_type(declared: Task[[int], str]) -> None:
     assert_type(declared.using(run_after=datetime.now(UTC)), Task[[int], str])
 
 
-def a_call_is_what_the_function_returns() -> None:
-    assert_type(add.func(1, 2), int)
+def calling_returns_what_the_function_returns() -> None:
+    assert_type(add.call(1, 2), int)
+
+
+async def async_calling_returns_what_the_function_awaits() -> None:
+    assert_type(await fetch.acall("https://example.com"), list[str])
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core import checks
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.tasks import TaskResultStatus
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.base import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
@@ -31,6 +33,9 @@ from mainspring.core.tasks import Task
 _FIRST_POLL: Final = 0.001  # seconds
 _SLOWEST_POLL: Final = 0.05
 
+# The last fields of a new job, from started_at to return_value.
+_NOT_STARTED: Final = tuple(Job._field_defaults.values())
+
 # Django builds a backend per thread; what they share is kept here, by alias.
 _configs: dict[str, tuple[type, Mapping[str, Any], conf.Config]] = {}
 _storages: dict[str, tuple[conf.Config, Storage]] = {}
@@ -48,6 +53,9 @@ class MainspringBackend(BaseTaskBackend):
 
     # May a task be declared in the script that was started, as nobody else can import it?
     supports_main_module: ClassVar[bool] = False
+
+    # Can a worker in another process run the tasks?
+    supports_worker: ClassVar[bool] = False
 
     options_supported: ClassVar[frozenset[str]] = frozenset({"MAX_PAYLOAD"})
 
@@ -124,18 +132,23 @@ class MainspringBackend(BaseTaskBackend):
         arguments = codec.encode_call(args, kwargs, config.options.max_payload)
         now = clock.now()
         run_after = None if task.run_after is None else clock.to_moment(task.run_after)
-        return Job(
-            new_id(now),
-            self.alias,
-            task.module_path,
-            task.queue_name,
-            int(task.priority),
-            now if run_after is None else run_after,
-            State.READY if run_after is None or run_after <= now else State.SCHEDULED,
-            None,
-            arguments,
-            run_after,
-            now,
+        # Job() itself, written in Python by NamedTuple, takes 0.15 µs more of 1.4.
+        return tuple.__new__(
+            Job,
+            (
+                new_id(now),
+                self.alias,
+                task.module_path,
+                task.queue_name,
+                int(task.priority),
+                now if run_after is None else run_after,
+                State.READY if run_after is None or run_after <= now else State.SCHEDULED,
+                None,
+                arguments,
+                run_after,
+                now,
+                *_NOT_STARTED,
+            ),
         )
 
     def enqueue(
@@ -192,6 +205,19 @@ def shared_storage[S: Storage](config: conf.Config, cls: Callable[[conf.Config],
             if found is None or found[0] is not config:
                 found = _storages[config.alias] = (config, cls(config))
     return cast("S", found[1])
+
+
+@receiver(setting_changed)
+def _forget_settings(*, setting: str, **_kwargs: Any) -> None:
+    """Close all storages when tests change ``TASKS``; Django forgets the backends itself."""
+    if setting == "TASKS":
+        with _lock:
+            storages = [storage for _, storage in _storages.values()]
+            _storages.clear()
+            _configs.clear()
+        for storage in storages:
+            storage.is_closed = True
+            storage.close()
 
 
 _FINISHED: Final = frozenset({TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED})

@@ -93,6 +93,17 @@ def outcome_of_lost(job: Job, lost: LostWorker, now: int) -> Outcome:
 class Storage(ABC):
     """The verbs of one backend alias; one instance per process, used from many threads."""
 
+    is_closed = False
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """A text that is the same wherever the same jobs are seen, and only there."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Name the store for people. Raises ``InvalidTaskBackend`` if it cannot be one."""
+
     @abstractmethod
     def enqueue(self, jobs: Sequence[Job]) -> None:
         """Store new jobs, in the caller's transaction where the store has one."""

@@ -4,15 +4,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from django.conf import settings
 from django.utils import timezone
+
+from mainspring.core.settings import setting
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 SECOND: Final = 1_000_000  # in microseconds
 
 # Up to here (the year 2112), a float of seconds still rounds to the exact microsecond, and
-# ``fromtimestamp`` takes a third of the time of adding a timedelta.
+# ``fromtimestamp`` takes 0.18 µs where adding a timedelta takes 0.25 µs.
 _EXACT_AS_FLOAT: Final = 2**52
 
 
@@ -27,7 +28,13 @@ def to_datetime(moment: int) -> datetime:
         value = datetime.fromtimestamp(moment / 1e6, UTC)
     else:
         value = EPOCH + moment * MICROSECOND
-    return value if settings.USE_TZ else timezone.make_naive(value)
+    return value if setting("USE_TZ") else _naive(value)
+
+
+def now_as_datetime() -> datetime:
+    """Return the present moment as :func:`to_datetime` would; 0.3 µs faster than by way of it."""
+    value = datetime.now(UTC)
+    return value if setting("USE_TZ") else _naive(value)
 
 
 def to_optional_datetime(moment: int | None) -> datetime | None:
@@ -37,7 +44,8 @@ def to_optional_datetime(moment: int | None) -> datetime | None:
 
 def to_moment(value: datetime) -> int:
     """Return the moment of ``value``; a naive one is read in Django's default time zone."""
-    if timezone.is_naive(value):
+    # Nearly all are in UTC; asking timezone.is_naive() would take longer than the arithmetic.
+    if value.tzinfo is not UTC and timezone.is_naive(value):
         value = timezone.make_aware(value, timezone.get_default_timezone())
     return (value - EPOCH) // MICROSECOND
 
@@ -45,6 +53,10 @@ def to_moment(value: datetime) -> int:
 def to_optional_moment(value: datetime | None) -> int | None:
     """Return :func:`to_moment` of a datetime that may be missing."""
     return None if value is None else to_moment(value)
+
+
+def _naive(value: datetime) -> datetime:
+    return timezone.make_naive(value, timezone.get_default_timezone())
 
 
 def in_microseconds(value: float | timedelta) -> int:

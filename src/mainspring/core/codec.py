@@ -5,8 +5,8 @@ back as something else (NaN, infinity, keys that are not strings) is refused as 
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
 from typing import Any, Final
 
 import msgspec
@@ -18,14 +18,24 @@ MAX_DIGITS: Final = 4000
 """How many digits a whole number may have and still be read back."""
 
 # Of these types, only a text with lone surrogates or a huge number is refused, by the encoder.
-_PLAIN: Final = frozenset({str, int, bool, type(None)})
+_PLAIN: Final = frozenset({str, int, bool, NoneType})
+_TEXTS: Final = frozenset({str})
 _HUGE: Final = 10**MAX_DIGITS
-_INT64: Final = 2**63
+
+# Built-in types first: asking an abstract class takes 0.2 µs.
+_MAPPINGS: Final = (dict, Mapping)
+_SEQUENCES: Final = (list, tuple, Sequence)
+_SUBCLASSED: Final = (str, int, float, bytes)
+_CONTAINERS: Final = frozenset({dict, list, tuple})
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode
 
 NO_ARGUMENTS: Final = encode(((), {}))
+
+# Where a value stands: what it is a part of, then the keys and indexes that lead to it. A list that
+# is changed in place, as making the text for each item takes longer than checking the item.
+type _Place = list[Any]
 
 
 def encode_call(args: Sequence[Any], kwargs: Mapping[str, Any], max_bytes: int) -> bytes:
@@ -36,12 +46,7 @@ def encode_call(args: Sequence[Any], kwargs: Mapping[str, Any], max_bytes: int) 
     """
     body = _encode_if_plain(args, kwargs)
     if body is None:
-        body = encode(
-            (
-                [_normalize(item, f"Argument {i}") for i, item in enumerate(args, 1)],
-                {key: _normalize(item, f"Argument {key!r}") for key, item in kwargs.items()},
-            )
-        )
+        body = encode(_normalize_call(args, kwargs))
     if len(body) > max_bytes:
         raise ValueError(_too_long(args, kwargs, len(body), max_bytes))
     return body
@@ -60,7 +65,7 @@ def encode_value(value: Any, max_bytes: int) -> bytes | None:
     """
     if value is None:
         return None
-    body = encode(_normalize(value, "The return value"))
+    body = encode(_normalize(value, ["The return value"]))
     if len(body) > max_bytes:
         raise ValueError(
             f"The return value takes {len(body):,} bytes as JSON; MAX_PAYLOAD allows "
@@ -76,109 +81,168 @@ def decode_value(body: bytes | None) -> Any:
 
 def normalize(value: Any) -> Any:
     """Return ``value`` as it will come back from JSON, or raise like :func:`encode_value`."""
-    return _normalize(value, "The value")
+    return _normalize(value, ["The value"])
 
 
 def _encode_if_plain(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes | None:
-    # 0.25 µs for two plain arguments, where normalizing each takes 1.5 µs.
-    if not kwargs and not args:
-        return NO_ARGUMENTS
-    for item in chain(args, kwargs.values()) if kwargs else args:
-        if type(item) not in _PLAIN or (type(item) is int and not -_INT64 < item < _INT64):
+    # 0.2 µs for two plain arguments, where normalizing each takes 1 µs.
+    for item in args:
+        if type(item) not in _PLAIN:
             return None
-    try:
-        return encode((args, kwargs))
-    except ValueError:  # a lone surrogate: _normalize finds out where
+    if kwargs and not (
+        _PLAIN.issuperset(map(type, kwargs.values())) and _TEXTS.issuperset(map(type, kwargs))
+    ):
         return None
+    try:
+        body = encode((args, kwargs))
+    except ValueError:  # a lone surrogate or a huge number: _normalize finds out where
+        return None
+    # In a longer one, a number could have more digits than are allowed.
+    return body if len(body) <= MAX_DIGITS else None
 
 
-def _normalize(value: Any, where: str, depth: int = 0) -> Any:
-    match value:
-        case None | bool():
-            return value
-        case str():
-            return _text(value, where)
-        case int():
-            return _whole(value, where)
-        case float():
-            return _real(value, where)
-        case bytes():
-            return _text_of_bytes(value, where)
-        case Mapping():
-            _check_depth(depth, where)
-            return {
-                _key(key, where): _normalize(item, f"{where}[{key!r}]", depth + 1)
-                for key, item in value.items()
-            }
-        case Sequence():
-            _check_depth(depth, where)
-            return [
-                _normalize(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)
-            ]
+def _normalize_call(
+    args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    return (
+        [_normalize(item, [f"Argument {i}"]) for i, item in enumerate(args, 1)],
+        {
+            _key(key, ["The call"]): _normalize(item, [f"Argument {key!r}"])
+            for key, item in kwargs.items()
+        },
+    )
+
+
+def _normalize(value: Any, place: _Place) -> Any:
+    # One frame for each level of nesting, or the recursion limit would come before MAX_DEPTH.
+    kind = type(value)
+    check = _CHECKS.get(kind)
+    if check is None and kind not in _CONTAINERS:
+        check = _check_of_subclass(value)
+    if check is not None:
+        return check(value, place)
+    if isinstance(value, _MAPPINGS):
+        _check_depth(place)
+        mapping = {}
+        place.append(None)
+        for key, item in value.items():
+            place[-1] = key
+            mapping[_key(key, place)] = _normalize(item, place)
+        place.pop()
+        return mapping
+    if isinstance(value, _SEQUENCES):
+        _check_depth(place)
+        if _is_plain_list(value):
+            return list(value)
+        sequence = []
+        place.append(None)
+        for i, item in enumerate(value):
+            place[-1] = i
+            sequence.append(_normalize(item, place))
+        place.pop()
+        return sequence
     raise TypeError(
-        f"{_short(where)} is a {type(value).__qualname__}, which is not JSON. Pass what JSON has "
+        f"{_said(place)} is a {type(value).__qualname__}, which is not JSON. Use what JSON has "
         f"(text, numbers, true, false, null, lists, mappings), such as an id or an ISO date."
     )
 
 
-def _text(value: str, where: str) -> str:
+def _check_of_subclass(value: Any) -> Callable[[Any, _Place], Any] | None:
+    if isinstance(value, Mapping):
+        return None
+    return next((_CHECKS[kind] for kind in _SUBCLASSED if isinstance(value, kind)), None)
+
+
+def _is_plain_list(value: Any) -> bool:
+    # 20 ns an item where all are of one built-in type; one by one, 120 ns.
+    if type(value) is not list or not value:
+        return False
+    kind = type(value[0])
+    if kind not in _ARE_ALL_FINE or any(type(item) is not kind for item in value):
+        return False
+    return _ARE_ALL_FINE[kind](value)
+
+
+_ARE_ALL_FINE: Final[dict[type, Callable[[list[Any]], bool]]] = {
+    int: lambda items: min(items) > -_HUGE and max(items) < _HUGE,
+    float: lambda items: all(map(math.isfinite, items)),
+}
+
+
+def _same(value: Any, _place: _Place) -> Any:
+    return value
+
+
+def _text(value: str, place: _Place) -> str:
     plain = str.__str__(value)
     try:
         plain.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"{_short(where)} has a lone surrogate at position {error.start}, which is not text."
+            f"{_said(place)} has a lone surrogate at position {error.start}, which is not text."
         ) from None
     return plain
 
 
-def _text_of_bytes(value: bytes, where: str) -> str:
+def _text_of_bytes(value: bytes, place: _Place) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise ValueError(f"{_short(where)} is bytes that are not UTF-8 text.") from None
+        raise ValueError(f"{_said(place)} is bytes that are not UTF-8 text.") from None
 
 
-def _whole(value: int, where: str) -> int:
+def _whole(value: int, place: _Place) -> int:
     if not -_HUGE < value < _HUGE:
         raise ValueError(
-            f"{_short(where)} is a whole number of more than {MAX_DIGITS} digits; pass it as text."
+            f"{_said(place)} is a whole number of more than {MAX_DIGITS} digits; pass it as text."
         )
     return int.__index__(value)
 
 
-def _real(value: float, where: str) -> float:
+def _real(value: float, place: _Place) -> float:
     if not math.isfinite(value):
-        raise ValueError(f"{_short(where)} is {float(value)}, which JSON does not have.")
+        raise ValueError(f"{_said(place)} is {float(value)}, which JSON does not have.")
     return float.__float__(value)
 
 
-def _key(key: object, where: str) -> str:
+_CHECKS: Final[dict[type, Callable[[Any, _Place], Any]]] = {
+    NoneType: _same,
+    bool: _same,
+    str: _text,
+    int: _whole,
+    float: _real,
+    bytes: _text_of_bytes,
+}
+
+
+def _key(key: object, place: _Place) -> str:
     if not isinstance(key, str):
         raise TypeError(
-            f"{_short(where)} has the key {key!r}, a {type(key).__qualname__}; JSON would bring it "
+            f"{_said(place)}: the key {key!r} is a {type(key).__qualname__}; JSON would bring it "
             "back as a text, so keys must be str."
         )
-    return _text(key, f"A key of {where}")
+    return _text(key, place)
 
 
-def _check_depth(depth: int, where: str) -> None:
-    if depth >= MAX_DEPTH:
-        raise ValueError(f"{_short(where)} nests deeper than {MAX_DEPTH} levels.")
+def _check_depth(place: _Place) -> None:
+    if len(place) > MAX_DEPTH:
+        raise ValueError(f"{_said(place)} nests deeper than {MAX_DEPTH} levels.")
 
 
-def _short(where: str) -> str:
-    return where if len(where) <= 100 else f"{where[:60]}…{where[-30:]}"
+def _said(place: _Place) -> str:
+    text = str(place[0]) + "".join(f"[{key!r}]" for key in place[1:])
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= 100 else f"{text[:60]}…{text[-30:]}"
 
 
-def _too_long(
-    args: Sequence[Any], kwargs: Mapping[str, Any], length: int, max_bytes: int
-) -> str:
-    named = [*enumerate(args, 1), *kwargs.items()]
-    sizes = {name: len(encode(_normalize(item, "Argument"))) for name, item in named}
-    longest = max(sizes, key=sizes.__getitem__)
+def _too_long(args: Sequence[Any], kwargs: Mapping[str, Any], length: int, max_bytes: int) -> str:
+    sizes = {
+        name: len(encode(_normalize(item, ["Argument"])))
+        for name, item in [*enumerate(args, 1), *kwargs.items()]
+    }
+    longest = max(sizes, key=sizes.__getitem__, default=None)
+    alone = "" if longest is None else f", argument {longest!r} alone {sizes[longest]:,}"
     return (
-        f"The arguments take {length:,} bytes as JSON, argument {longest!r} alone "
-        f"{sizes[longest]:,}; MAX_PAYLOAD allows {max_bytes:,}. Store the data elsewhere and pass "
-        "where it is."
+        f"The arguments take {length:,} bytes as JSON{alone}; MAX_PAYLOAD allows {max_bytes:,}. "
+        "Store the data elsewhere and pass where it is."
     )

@@ -62,7 +62,7 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a claim came to: the new values of a job's columns, and the claim that may write them."""
+    """What a claim came to: new values of a job's columns, and the claim that may write them."""
 
     id: str
     claim: int

@@ -13,17 +13,24 @@ from mainspring.core.clock import to_moment
 if TYPE_CHECKING:
     from mainspring.core.results import TaskResult
 
+_LONGEST_ID: Final = 64  # bytes
+
 type Key = Callable[[TaskResult[Any]], tuple[int, int, int]]
 
 
 def lifo(result: "TaskResult[Any]") -> tuple[int, int, int]:
     """Sort key: the higher priority, then the newest first."""
-    return -result.priority, -to_moment(result.available_at), -int(result.id, 16)
+    return -result.priority, -to_moment(result.available_at), -_number(result.id)
 
 
 def fifo(result: "TaskResult[Any]") -> tuple[int, int, int]:
     """Sort key: the higher priority, then the oldest first."""
-    return -result.priority, to_moment(result.available_at), int(result.id, 16)
+    return -result.priority, to_moment(result.available_at), _number(result.id)
+
+
+def _number(result_id: str) -> int:
+    # A number that sorts as the text does, so that LIFO can negate it.
+    return int.from_bytes(result_id.encode().ljust(_LONGEST_ID, b"\0"))
 
 
 KEYS: Final[dict[str, Key]] = {"lifo": lifo, "fifo": fifo}

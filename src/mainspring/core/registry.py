@@ -1,6 +1,7 @@
 """The tasks of this process by import path: all that a path from a store is ever resolved to."""
 
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ _tasks: dict[str, "Task[..., Any]"] = {}
 def register(path: str, task: "Task[..., Any]") -> None:
     """Keep the task that was declared under ``path``; copies by ``using()`` change nothing."""
     known = _tasks.get(path)
-    if known is None or known.func is not task.func:
+    if known is None or known.func is not task.func or type(known) is not type(task):
         _tasks[path] = task
 
 
@@ -27,37 +28,58 @@ def declared(path: str) -> "Task[..., Any] | None":
     return _tasks.get(path)
 
 
-def resolve(path: str) -> "Task[..., Any]":
+def resolve(path: str, trusted_module: str | None = None) -> "Task[..., Any]":
     """Return the task declared under ``path``, importing the module that declares it if need be.
 
     A path comes from a store, so no module is imported for it but those of the project: below an
-    installed app, or below the package of the settings or of the root URLconf.
+    installed app, or below the package of the settings or of the root URLconf; and
+    ``trusted_module``.
 
     Raises :class:`~mainspring.exceptions.TaskNotFound`, with the reason.
     """
     if (task := _tasks.get(path)) is not None:
         return task
-    module = path.rpartition(".")[0]
-    if module not in sys.modules:
-        _import(module, path)
+    _import_for(path, trusted_module)
     if (task := _tasks.get(path)) is not None:
         return task
     raise TaskNotFound(f"There is no task {path!r}: its module declares no task of that name.")
 
 
-def _import(module: str, path: str) -> None:
-    if not _belongs_to_project(module):
-        raise TaskNotFound(
-            f"There is no task {path!r}: {module!r} is not part of an installed app. Add the app "
-            "to INSTALLED_APPS, or import the module in an AppConfig.ready()."
-        )
-    try:
-        import_module(module)
-    except Exception as error:  # noqa: BLE001 # whatever the module's own code raises
-        raise TaskNotFound(
-            f"There is no task {path!r} for now: importing {module!r} raised "
-            f"{type(error).__name__}: {error}"
-        ) from error
+def _import_for(path: str, trusted_module: str | None) -> None:
+    missing: ModuleNotFoundError | None = None
+    for module in _possible_modules(path) if trusted_module is None else (trusted_module,):
+        if module in sys.modules:
+            break
+        if trusted_module is None and not _belongs_to_project(module):
+            raise TaskNotFound(
+                f"There is no task {path!r}: {module!r} is not part of an installed app. Add the "
+                "app to INSTALLED_APPS, or import the module in an AppConfig.ready()."
+            ) from missing
+        try:
+            import_module(module)
+            break
+        except ModuleNotFoundError as error:
+            if error.name != module:  # the module is there, and what it imports is not
+                raise _not_importable(path, module, error) from error
+            missing = missing or error
+        except (Exception, SystemExit) as error:  # whatever the module's own code raises
+            raise _not_importable(path, module, error) from error
+    if missing is not None and path not in _tasks:
+        raise _not_importable(path, missing.name or "", missing) from missing
+
+
+def _possible_modules(path: str) -> Iterator[str]:
+    # "app.tasks", of "app.tasks.Reports", of "app.tasks.Reports.monthly": a static method has its
+    # class in the path.
+    while path := path.rpartition(".")[0]:
+        yield path
+
+
+def _not_importable(path: str, module: str, error: BaseException) -> TaskNotFound:
+    return TaskNotFound(
+        f"There is no task {path!r} for now: importing {module!r} raised "
+        f"{type(error).__name__}: {error}"
+    )
 
 
 def _belongs_to_project(module: str) -> bool:

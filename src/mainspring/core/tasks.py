@@ -1,33 +1,22 @@
 """Task and the ``task()`` decorator: Django's, unfrozen."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from importlib import import_module
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    Generic,
-    Literal,
-    ParamSpec,
-    Self,
-    TypeVar,
-    cast,
-    overload,
-)
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import datetime
+from functools import lru_cache
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, Protocol, Self, cast, overload
 
+from asgiref.sync import async_to_sync, sync_to_async
 from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, task_backends
-from django.tasks import Task as DjangoTask
 from django.tasks.base import DEFAULT_TASK_PRIORITY
 from django.tasks.exceptions import TaskResultMismatch
 
-from mainspring.core import registry, unfreeze  # noqa: F401 # unfreezes Django's Task first
+from mainspring.core import registry
+from mainspring.core.unfreeze import DjangoTask
 
 if TYPE_CHECKING:
     from mainspring.core.results import TaskContext, TaskResult
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 # using() takes None for these as "leave it", as Django's does.
 _DJANGOS_CHANGES = frozenset({"priority", "queue_name", "run_after", "backend"})
@@ -37,13 +26,33 @@ class _UnfrozenTask(DjangoTask):
     # Keeps one slot that is no field: the rules that the task was last found valid by.
     __slots__ = ("_valid_by",)
 
+    if TYPE_CHECKING:
+        _valid_by: Any
+
+        @property
+        def module_path(self) -> str: ...
+        def get_backend(self) -> Any: ...
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A class's own __eq__ and __hash__ are what @dataclass leaves alone. Its __eq__ raises
+        # what a field's raises, and next to it a task could not be hashed.
+        if "__eq__" not in cls.__dict__:
+            cls.__eq__ = _UnfrozenTask.__eq__  # type: ignore[method-assign]
+        if cls.__dict__.get("__hash__") is None:
+            cls.__hash__ = _UnfrozenTask.__hash__  # type: ignore[method-assign]
+
     def __setattr__(self, name: str, value: Any) -> None:
-        if hasattr(self, "_valid_by"):
+        # Without rules to be valid by, __init__ is still setting the fields.
+        if hasattr(self, "_valid_by") and name in _field_names(type(self)):
             self.update(**{name: value})
-        else:  # __init__ is still setting the fields
+        else:
             object.__setattr__(self, name, value)
 
-    __delattr__ = object.__delattr__
+    def __delattr__(self, name: str) -> None:
+        if name in _field_names(type(self)):
+            raise AttributeError(f"{name!r} is a field of a task and cannot be deleted.")
+        object.__delattr__(self, name)
 
     def update(self, **changes: Any) -> Self:
         """Change fields in place and return the task, validated like a new one.
@@ -51,6 +60,12 @@ class _UnfrozenTask(DjangoTask):
         Raises what a new task with these fields would raise, and then leaves the task as it was;
         ``AttributeError`` for a name that is not a field.
         """
+        if unknown := changes.keys() - _field_names(type(self)):
+            raise AttributeError(
+                f"{min(unknown)!r} is not a field of {type(self).__name__}.",
+                name=min(unknown),
+                obj=self,
+            )
         before = {name: getattr(self, name) for name in changes}
         self._set(changes)
         try:
@@ -71,30 +86,51 @@ class _UnfrozenTask(DjangoTask):
     def __eq__(self, other: object) -> bool:
         if self.__class__ is not other.__class__:
             return NotImplemented
-        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return all(
+            _same(getattr(self, name, MISSING), getattr(other, name, MISSING))
+            for name in _field_names(type(self))
+        )
 
     def __hash__(self) -> int:
         return hash(self.module_path)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Task(_UnfrozenTask, Generic[P, R]):
+class Task[**P, R](_UnfrozenTask):
     """A task: a function and how its calls are to run.
 
     Is a ``django.tasks.Task``, with the same fields and methods, but is not frozen: extend it with
     a dataclass of your own, change a field in place (``task.priority = 5``, or several at once with
-    :meth:`update`); each change is validated like a new task.
+    :meth:`update`); each change is validated like a new task. A subclass with a ``__post_init__``
+    calls ``Task.__post_init__(self)`` in it.
     """
 
-    func: Callable[P, R]
+    # All of Django's fields, as they have no defaults in Django 6.0.
+    func: Callable[..., Any]
+    priority: int = DEFAULT_TASK_PRIORITY
+    backend: str = DEFAULT_TASK_BACKEND_ALIAS
+    queue_name: str = DEFAULT_TASK_QUEUE_NAME
+    run_after: datetime | None = None
+    takes_context: bool = False
 
     def __post_init__(self) -> None:
-        cls = type(self)
-        if cls.__hash__ is None:  # @dataclass removes it from a subclass that it gives an __eq__
-            cls.__hash__ = _UnfrozenTask.__hash__  # type: ignore[unreachable]
         object.__setattr__(self, "_valid_by", None)
         self._validate()
         registry.register(self.module_path, self)
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self.func.__name__
+
+    @property
+    def module_path(self) -> str:
+        """The import path of the function, by which stores and processes know the task."""
+        return f"{self.func.__module__}.{self.func.__qualname__}"
+
+    def get_backend(self) -> Any:
+        """Return the backend that this task's calls go to."""
+        return task_backends[self.backend]  # 0.4 µs; Django's imports the name first: 0.9 µs
 
     def using(self, **changes: Any) -> Self:
         """Return a copy with other values of any fields, such as ``priority`` or ``run_after``.
@@ -107,7 +143,7 @@ class Task(_UnfrozenTask, Generic[P, R]):
             for name, value in changes.items()
             if value is not None or name not in _DJANGOS_CHANGES
         }
-        if unknown := given.keys() - {f.name for f in fields(self)}:
+        if unknown := given.keys() - _field_names(type(self)):
             raise TypeError(
                 f"using() got {min(unknown)!r}, which is not a field of {type(self).__name__}."
             )
@@ -140,21 +176,53 @@ class Task(_UnfrozenTask, Generic[P, R]):
             raise TaskResultMismatch(f"Task does not match (received {result.task_path!r})")
         return result
 
+    def call(self, *args: Any, **kwargs: Any) -> R:
+        """Call the function, here and now; a coroutine function in an event loop of its own."""
+        if _is_async(self.func):
+            return async_to_sync(cast("Callable[..., Awaitable[R]]", self.func))(*args, **kwargs)
+        return cast("R", self.func(*args, **kwargs))
+
+    async def acall(self, *args: Any, **kwargs: Any) -> R:
+        """Call the function, here and now; one that is not a coroutine's in a thread."""
+        if _is_async(self.func):
+            return cast("R", await self.func(*args, **kwargs))
+        return cast("R", await sync_to_async(self.func)(*args, **kwargs))
+
     def __reduce__(self) -> tuple[Any, ...]:
-        path = self.module_path
-        known = registry.declared(path)
+        cls = type(self)
+        known = registry.declared(self.module_path)
+        if type(known) is not cls:
+            known = None
+        values = {name: getattr(self, name) for name in _field_names(cls) if name != "func"}
         changes = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if f.name != "func"
-            and (known is None or not _same(getattr(known, f.name, None), getattr(self, f.name)))
+            name: value
+            for name, value in values.items()
+            if known is None or not _same(getattr(known, name), value)
         }
-        return _unpickle, (path, changes)
+        return _unpickle, (cls, self.func.__module__, self.module_path, changes)
 
 
-def _unpickle(path: str, changes: dict[str, Any]) -> Task[..., Any]:
-    import_module(path.rpartition(".")[0])
-    return replace(registry.resolve(path), **changes)
+def _unpickle(
+    cls: type[Task[..., Any]], module: str, path: str, changes: dict[str, Any]
+) -> Task[..., Any]:
+    declared = registry.resolve(path, trusted_module=module)
+    settable = {f.name for f in fields(cls) if f.init}
+    given = {name: value for name, value in changes.items() if name in settable}
+    task = replace(declared, **given) if type(declared) is cls else cls(func=declared.func, **given)
+    if rest := {name: value for name, value in changes.items() if name not in settable}:
+        task.update(**rest)
+    return task
+
+
+def _names_of_fields(cls: Any) -> frozenset[str]:
+    return frozenset(f.name for f in fields(cls))
+
+
+# A look-up takes 0.05 µs, dataclasses.fields() 0.5 µs.
+_field_names: Callable[[type], frozenset[str]] = lru_cache(maxsize=1024)(_names_of_fields)
+
+# A look-up takes 0.05 µs, inspect.iscoroutinefunction() 0.5 µs.
+_is_async = lru_cache(maxsize=4096)(iscoroutinefunction)
 
 
 def _same(mine: Any, others: Any) -> bool:
@@ -167,8 +235,28 @@ def _same(mine: Any, others: Any) -> bool:
         return False
 
 
+class _Decorator(Protocol):
+    @overload
+    def __call__[**P, R](self, func: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__[**P, R](self, func: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class _ContextDecorator(Protocol):
+    @overload
+    def __call__[**P, R](
+        self, func: Callable[Concatenate["TaskContext", P], Coroutine[Any, Any, R]], /
+    ) -> Task[P, R]: ...
+    @overload
+    def __call__[**P, R](
+        self, func: Callable[Concatenate["TaskContext", P], R], /
+    ) -> Task[P, R]: ...
+
+
 @overload
-def task(function: Callable[P, R], /) -> Task[P, R]: ...
+def task[**P, R](function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def task[**P, R](function: Callable[P, R], /) -> Task[P, R]: ...
 @overload
 def task(
     *,
@@ -177,7 +265,7 @@ def task(
     queue_name: str = ...,
     backend: str = ...,
     **fields: Any,
-) -> Callable[[Callable[Concatenate["TaskContext", P], R]], Task[P, R]]: ...
+) -> _ContextDecorator: ...
 @overload
 def task(
     *,
@@ -186,7 +274,7 @@ def task(
     backend: str = ...,
     takes_context: Literal[False] = ...,
     **fields: Any,
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+) -> _Decorator: ...
 def task(
     function: Callable[..., Any] | None = None,
     *,

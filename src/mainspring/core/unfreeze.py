@@ -7,16 +7,23 @@ frozen, and ours get ``object.__setattr__`` back. Where Django no longer freezes
 nothing to do.
 """
 
-from django.tasks import Task as DjangoTask
+from typing import TYPE_CHECKING
 
 
 def allow_unfrozen_subclasses(cls: type) -> bool:
     """Let dataclasses below the dataclass ``cls`` be unfrozen; return whether that was needed."""
-    params = cls.__dataclass_params__  # type: ignore[attr-defined] # set by @dataclass
-    if not params.frozen:
+    params = getattr(cls, "__dataclass_params__", None)  # set by @dataclass
+    if params is None or not params.frozen:
         return False
     params.frozen = False
     return True
 
 
-allow_unfrozen_subclasses(DjangoTask)
+if TYPE_CHECKING:
+
+    class DjangoTask:
+        """What type checkers take for Django's class: they would refuse ours below a frozen one."""
+else:
+    from django.tasks import Task as DjangoTask
+
+    allow_unfrozen_subclasses(DjangoTask)

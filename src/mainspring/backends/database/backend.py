@@ -15,6 +15,8 @@ class DatabaseBackend(MainspringBackend):
     tables, those of the app ``mainspring_database``.
     """
 
+    supports_worker: ClassVar[bool] = True
+
     options_supported: ClassVar[frozenset[str]] = frozenset(
         {"MAX_PAYLOAD", "ORDER", "RESULT_TTL", "LEASE", "EMBEDDED", "THREADS"}
     )

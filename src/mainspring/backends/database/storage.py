@@ -160,10 +160,7 @@ class DatabaseStorage(Storage):
         with self._writing() as cursor:
             lost = self._dialect.settle(cursor, outcomes) if outcomes else []
             jobs = self._claim(cursor, worker, queues, limit) if limit else []
-        if jobs:
-            if len(jobs) >= limit:  # there may be more, and others may sleep
-                self._dialect.notify()
-        elif limit and self._dialect.forget_notifications():
+        if limit and not jobs and self._dialect.forget_notifications():
             # What was notified may have come after the look: look once more, then it is safe to
             # wait.
             with self._writing() as cursor:
@@ -349,6 +346,15 @@ class DatabaseStorage(Storage):
         is_done = len(rows) < limit
         self._prune_after = "" if is_done else rows[-1][0]
         return Pruned(len(old), is_done)
+
+    def describe(self) -> str:
+        """See :meth:`Storage.describe`."""
+        return f"database {self._dialect.alias!r} ({connections[self._alias].display_name})"
+
+    @property
+    def identity(self) -> str:
+        """See :attr:`Storage.identity`."""
+        return f"{self._dialect.identity}:{self._backend}"
 
     def wait_for_work(self, timeout: float) -> bool:
         """See :meth:`Storage.wait_for_work`."""

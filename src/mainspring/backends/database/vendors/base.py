@@ -24,6 +24,11 @@ class Dialect(ABC):
         """Return this database's statement of that name."""
         return statement(self.vendor, name)
 
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """A text that is the same wherever the same database is meant, and only there."""
+
     @abstractmethod
     def prepare_database(self, connection: BaseDatabaseWrapper) -> None:
         """Make the database ready for many writers; lasting, harmless to repeat."""
@@ -62,7 +67,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def notify(self) -> None:
-        """Wake a worker, in whichever process."""
+        """Wake the workers that wait, in whichever process."""
 
     @abstractmethod
     def forget_notifications(self) -> bool:

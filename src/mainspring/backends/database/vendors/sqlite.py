@@ -1,4 +1,4 @@
-"""SQLite: write-ahead log, short ``BEGIN IMMEDIATE`` writes, a named pipe beside the file."""
+"""SQLite: write-ahead log, short ``BEGIN IMMEDIATE`` writes, named pipes beside the file."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -39,6 +39,11 @@ class SQLiteDialect(Dialect):
         self._wakeup: Wakeup = (
             LocalWakeup() if self._path is None else PipeWakeup(Path(f"{self._path}-mainspring"))
         )
+
+    @property
+    def identity(self) -> str:
+        """The file, or this process for a database in memory."""
+        return f"sqlite:{self._path or os.getpid()}"
 
     def prepare_database(self, connection: BaseDatabaseWrapper) -> None:
         """Turn on the write-ahead log, which stays on: readers and a writer then coexist."""
@@ -112,11 +117,11 @@ class SQLiteDialect(Dialect):
         return "locked" in str(error)
 
     def notify(self) -> None:
-        """Wake a worker through the pipe."""
+        """Wake the workers through their pipes."""
         self._wakeup.notify()
 
     def forget_notifications(self) -> bool:
-        """Empty the pipe."""
+        """Empty the pipe of this process."""
         return self._wakeup.forget()
 
     def wait(self, timeout: float) -> bool:
@@ -128,7 +133,7 @@ class SQLiteDialect(Dialect):
         self._wakeup.interrupt()
 
     def close(self) -> None:
-        """Close the pipe."""
+        """Close the pipes."""
         self._wakeup.close()
 
 

@@ -1,25 +1,27 @@
-"""Waking a worker of the same machine: through a named pipe, or inside the process."""
+"""Waking the workers of the same machine: through named pipes, or inside the process."""
 
-import errno
 import os
 import select
 import stat
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Final, Protocol
 
 _SAFETY_POLL: Final = 0.05  # seconds, where no pipe can be made
+_LOOK_AGAIN: Final = 1.0  # seconds after which a producer looks for new pipes in any case
 
 
 class Wakeup(Protocol):
     """Tells workers that there may be work."""
 
     def notify(self) -> None:
-        """Wake a worker that waits, in any process."""
+        """Wake all workers that wait, in any process."""
 
     def forget(self) -> bool:
-        """Take back notifications that nobody has waited for; whether there were any."""
+        """Take back notifications that this process has not waited for; whether there were any."""
 
     def wait(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds; whether notified or interrupted."""
@@ -60,99 +62,138 @@ class LocalWakeup:
 
 
 class PipeWakeup:
-    """Between processes: a named pipe that every worker polls and every producer writes to.
+    """Between processes: each worker has a named pipe in a folder, each producer writes to all.
 
-    A byte stays in the pipe until a worker takes it, so none comes too early; all workers that
-    poll see it, so none comes to a dead one.
+    A byte stays in the pipe until its worker takes it, so none comes too early; and as every
+    worker has a pipe of its own, none takes the byte that another needs.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: int | None = None
-        self._reader: int | None = None
-        self._own: tuple[int, int] | None = None
-        self._pid = os.getpid()
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._writers: dict[str, int] = {}
+        self._seen: tuple[int, float] = (0, 0.0)  # the folder's change time, and when we looked
+        self._pipe: tuple[Path, int] | None = None
+        self._own: tuple[int, int] | None = None
 
     def notify(self) -> None:
-        """Write a byte, if any worker has the pipe open; 1 µs."""
-        for _ in range(2):
-            if self._writer is None and not self._open_writer():
-                return
-            try:
-                os.write(self._writer, b"\0")  # type: ignore[arg-type] # opened above
-            except BlockingIOError:  # full of bytes: every worker has been told
-                return
-            except OSError:  # the workers are gone, and others may have come since
-                self._writer = None
-            else:
-                return
+        """Write a byte to each worker's pipe: 2 µs and 1 µs for each worker."""
+        with self._lock:
+            self._look_for_pipes()
+            for name, descriptor in list(self._writers.items()):
+                try:
+                    os.write(descriptor, b"\0")
+                except BlockingIOError:
+                    pass  # full of bytes: told already
+                except OSError:  # the worker is gone
+                    del self._writers[name]
+                    os.close(descriptor)
 
-    def _open_writer(self) -> bool:
+    def _look_for_pipes(self) -> None:
+        self._forget_parent()
+        now = time.monotonic()
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno in (errno.ENXIO, errno.ENOENT, errno.EACCES, errno.EPERM):
-                return False  # nobody waits, or not for us: workers look by themselves, too
-            raise
-        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            return False
-        self._writer = descriptor
-        return True
+            changed_at = self._folder.stat().st_mtime_ns
+        except OSError:  # no worker has been here yet, or none that we may wake
+            return
+        if changed_at == self._seen[0] and now < self._seen[1] + _LOOK_AGAIN:
+            return
+        self._seen = (changed_at, now)
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                if entry.name not in self._writers:
+                    self._open_writer(Path(entry.path))
+
+    def _open_writer(self, path: Path) -> None:
+        with suppress(OSError):  # without a reader: a worker that starts or was killed
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                self._writers[path.name] = descriptor
+            else:
+                os.close(descriptor)
 
     def forget(self) -> bool:
         """Read all bytes there are."""
-        if self._reader is None:
+        if self._pipe is None:
             return False
         found = False
         with suppress(BlockingIOError):
-            while os.read(self._reader, 65536):
+            while os.read(self._pipe[1], 65536):
                 found = True
         return found
 
     def wait(self, timeout: float) -> bool:
         """Wait for a byte in the pipe, which is left there, or for :meth:`interrupt`."""
-        self._open_reader()
-        assert self._own is not None
+        own = self._open_reader()
         poll = select.poll()
-        poll.register(self._own[0], select.POLLIN)
-        if self._reader is not None:
-            poll.register(self._reader, select.POLLIN)
+        poll.register(own[0], select.POLLIN)
+        if self._pipe is not None:
+            poll.register(self._pipe[1], select.POLLIN)
         else:
             timeout = min(timeout, _SAFETY_POLL)
         ready = poll.poll(timeout * 1000)
         with suppress(BlockingIOError):
-            os.read(self._own[0], 4096)
+            os.read(own[0], 4096)
         return bool(ready)
 
     def interrupt(self) -> None:
-        """End the present or next wait of this process."""
-        self._open_reader()
-        assert self._own is not None
-        with suppress(BlockingIOError):
-            os.write(self._own[1], b"\0")
+        """End the present or next wait of this process; may be called by a signal handler."""
+        if self._own is not None and self._pid == os.getpid():
+            with suppress(BlockingIOError):
+                os.write(self._own[1], b"\0")
 
-    def _open_reader(self) -> None:
+    def _open_reader(self) -> tuple[int, int]:
         with self._lock:
-            if self._pid != os.getpid():  # forked: the parent's own pipe is not ours
-                self.close()
-                self._pid = os.getpid()
-            if self._own is not None:
-                return
-            own = os.pipe()
-            for descriptor in own:
-                os.set_blocking(descriptor, False)
-            with suppress(OSError):  # without it, the safety poll has to do
-                with suppress(FileExistsError):
-                    os.mkfifo(self._path, 0o666)
-                # Open for writing as well: the pipe then never reports that its writers are gone.
-                self._reader = os.open(self._path, os.O_RDWR | os.O_NONBLOCK)
-            self._own = own
+            self._forget_parent()
+            if self._own is None:
+                self._make_pipe()
+                own = os.pipe()
+                for descriptor in own:
+                    os.set_blocking(descriptor, False)
+                self._own = own
+            return self._own
+
+    def _make_pipe(self) -> None:
+        path = self._folder / f"{self._pid}-{token_hex(4)}"
+        with suppress(OSError):  # without it, the safety poll has to do
+            rights = stat.S_IMODE(self._folder.parent.stat().st_mode)
+            if not self._folder.exists():
+                self._folder.mkdir(exist_ok=True)
+                self._folder.chmod(rights)
+            self._remove_dead_pipes()
+            os.mkfifo(path)
+            path.chmod(rights & 0o666)
+            # Open for writing as well: the pipe then never reports that its writers are gone.
+            self._pipe = (path, os.open(path, os.O_RDWR | os.O_NONBLOCK))
+
+    def _remove_dead_pipes(self) -> None:
+        for path in self._folder.iterdir():
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:  # nobody reads it
+                if time.time() - path.stat().st_mtime > 60:
+                    path.unlink(missing_ok=True)
+
+    def _forget_parent(self) -> None:
+        # After a fork, the parent's pipes are not ours.
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._close_all()
 
     def close(self) -> None:
-        """Close the descriptors; the pipe stays for others."""
-        for descriptor in (self._writer, self._reader, *(self._own or ())):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._writer = self._reader = self._own = None
+        """Close the descriptors, and remove the pipe of this process."""
+        with self._lock:
+            if self._pipe is not None and self._pid == os.getpid():
+                self._pipe[0].unlink(missing_ok=True)
+            self._close_all()
+
+    def _close_all(self) -> None:
+        own = [] if self._own is None else list(self._own)
+        pipe = [] if self._pipe is None else [self._pipe[1]]
+        for descriptor in (*self._writers.values(), *pipe, *own):
+            os.close(descriptor)
+        self._reset()

@@ -1,0 +1,1 @@
+"""`mainspring bench`: what Mainspring costs, beside Django or the bare engine in the same run."""

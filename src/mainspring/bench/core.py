@@ -1,0 +1,228 @@
+"""`mainspring bench core`: the core types and ImmediateBackend, beside Django's own."""
+
+import argparse
+import gc
+import pickle
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import django
+from django.conf import settings
+from rich.console import Console
+
+from mainspring.bench.report import Row, print_table, seconds_per_call, side_by_side, write_json
+
+_HELD = 100_000
+
+_TASKS = {
+    "default": {"BACKEND": "mainspring.backends.immediate.ImmediateBackend"},
+    "django": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"},
+}
+
+
+def no_op(a: int, b: int) -> None:
+    """Do nothing: the task that is measured."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the benchmark and print its table; see ``mainspring bench core --help``."""
+    options = _parser().parse_args(argv)
+    settings.configure(TASKS=_TASKS, DEBUG=False)
+    django.setup()
+    rows = measure(options.rounds)
+    print_table("mainspring bench core", "Django's", rows, Console())
+    if options.json:
+        write_json(options.json, "core", rows)
+    return int(options.check and not all(row.is_met for row in rows))
+
+
+def measure(rounds: int) -> list[Row]:
+    """Return all figures, each the median of ``rounds`` (of three, where memory is measured)."""
+    from django.tasks import task as djangos_task
+
+    from mainspring.core.tasks import task
+
+    ours: Any = task(no_op)
+    djangos: Any = djangos_task(backend="django")(no_op)
+    enqueued = _enqueue_ours(ours, 1, 2), _enqueue_djangos(djangos, 1, 2)
+    return [
+        _timed(
+            "construct a TaskResult",
+            _construct_ours(enqueued[0]),
+            _construct_djangos(enqueued[1]),
+            rounds,
+            20_000,
+            1 / 5,
+        ),
+        Row(
+            f"held for each of {_HELD:,} enqueued results",
+            *side_by_side(
+                lambda: _held_for_each(lambda i: _enqueue_ours(ours, i, i + 1)),
+                lambda: _held_for_each(lambda i: _enqueue_djangos(djangos, i, i + 1)),
+                min(rounds, 3),
+            ),
+            "B",
+            2 / 3,
+        ),
+        Row(
+            "pickled enqueued result",
+            len(pickle.dumps(enqueued[0])),
+            len(pickle.dumps(enqueued[1])),
+            "B",
+            2 / 3,
+        ),
+        _timed(
+            "pickle and unpickle it",
+            lambda: pickle.loads(pickle.dumps(enqueued[0])),  # noqa: S301 # its own dump
+            lambda: pickle.loads(pickle.dumps(enqueued[1])),  # noqa: S301 # its own dump
+            rounds,
+            3_000,
+            1 / 2,
+        ),
+        Row(
+            "ImmediateBackend: enqueue a no-op",
+            *side_by_side(
+                lambda: 1 / seconds_per_call(lambda: ours.enqueue(1, 2), 10_000),
+                lambda: 1 / seconds_per_call(lambda: djangos.enqueue(1, 2), 2_000),
+                rounds,
+            ),
+            "/s",
+            6,
+            more_is_better=True,
+        ),
+        _timed(
+            "read ten attributes of a Task",
+            lambda: _read_ten(ours),
+            lambda: _read_ten(djangos),
+            rounds,
+            100_000,
+            1.05,  # no slower: the same slots, and 5 % of noise
+        ),
+    ]
+
+
+def _timed(
+    name: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    rounds: int,
+    number: int,
+    limit: float,
+) -> Row:
+    medians = side_by_side(
+        lambda: seconds_per_call(ours, number) * 1e6,
+        lambda: seconds_per_call(theirs, number) * 1e6,
+        rounds,
+    )
+    return Row(name, *medians, "µs", limit)
+
+
+def _construct_ours(like: Any) -> Callable[[], object]:
+    from mainspring.core.codec import encode_call
+    from mainspring.core.results import TaskResult
+
+    # Encoding the arguments is part of it, as Django's class normalizes them.
+    return lambda: TaskResult(
+        id=like.id,
+        status=like.status,
+        task_path=like.task_path,
+        queue_name=like.queue_name,
+        priority=like.priority,
+        run_after=None,
+        backend=like.backend,
+        enqueued_at=like.enqueued_at,
+        arguments=encode_call((1, 2), {}, 1000),
+        started_at=None,
+        last_attempted_at=None,
+        finished_at=None,
+    )
+
+
+def _construct_djangos(like: Any) -> Callable[[], object]:
+    from django.tasks import TaskResult
+
+    return lambda: TaskResult(
+        task=like.task,
+        id=like.id,
+        status=like.status,
+        enqueued_at=like.enqueued_at,
+        started_at=None,
+        last_attempted_at=None,
+        finished_at=None,
+        args=(1, 2),
+        kwargs={},
+        backend=like.backend,
+        errors=[],
+        worker_ids=[],
+    )
+
+
+def _enqueue_ours(task: Any, *args: int) -> Any:
+    # What enqueueing returns on a backend that stores elsewhere, and so keeps nothing itself.
+    from mainspring.core.results import TaskResult
+
+    return TaskResult.from_job(task.get_backend().new_job(task, args, {}))
+
+
+def _enqueue_djangos(task: Any, *args: int) -> Any:
+    # As Django's DummyBackend.enqueue() makes it.
+    from django.tasks import TaskResult, TaskResultStatus
+    from django.utils import timezone
+    from django.utils.crypto import get_random_string
+
+    return TaskResult(
+        task=task,
+        id=get_random_string(32),
+        status=TaskResultStatus.READY,
+        enqueued_at=timezone.now(),
+        started_at=None,
+        last_attempted_at=None,
+        finished_at=None,
+        args=args,
+        kwargs={},
+        backend=task.backend,
+        errors=[],
+        worker_ids=[],
+    )
+
+
+def _held_for_each(enqueue: Callable[[int], object]) -> float:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        results: list[object] = [None] * _HELD
+        before, _ = tracemalloc.get_traced_memory()
+        for i in range(_HELD):
+            results[i] = enqueue(i)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return (after - before) / len(results)
+
+
+def _read_ten(task: Any) -> None:
+    task.priority, task.queue_name, task.backend, task.run_after, task.func  # noqa: B018
+    task.priority, task.queue_name, task.backend, task.run_after, task.func  # noqa: B018
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mainspring bench core", description="The core types, beside Django's own."
+    )
+    parser.add_argument(
+        "--rounds", type=_positive, default=9, help="how often to measure each (default: 9)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE, too")
+    parser.add_argument(
+        "--check", action="store_true", help="exit with status 1 if a limit is not kept"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

@@ -1,0 +1,153 @@
+"""``manage.py mainspring SUBCOMMAND``."""
+
+import argparse
+import logging
+import os
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.tasks import task_backends
+from django.tasks.exceptions import InvalidTaskBackend
+from django.utils import autoreload
+
+from mainspring import __version__
+from mainspring.backends.base import MainspringBackend
+from mainspring.backends.storage import ANY_QUEUE
+from mainspring.runtime.options import WorkerOptions
+from mainspring.runtime.startup import import_tasks
+from mainspring.runtime.supervisor import Supervisor
+from mainspring.runtime.watcher import watch_files
+
+_DEFAULTS = WorkerOptions()
+
+
+class Command(BaseCommand):
+    """The one command of Mainspring."""
+
+    help = "Run background tasks."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the subcommands."""
+        subcommands = parser.add_subparsers(dest="subcommand", required=True)
+        worker = subcommands.add_parser("worker", help="Run tasks until stopped.")
+        worker.add_argument("--backend", default="default", help="Alias in TASKS.")
+        worker.add_argument(
+            "--processes", type=_positive, default=_DEFAULTS.processes, metavar="N",
+            help="Processes that run tasks (default: the machine's cores, %(default)s).",
+        )
+        worker.add_argument(
+            "--threads", type=_positive, default=_DEFAULTS.threads, metavar="N",
+            help="Threads for sync tasks in each process; with 1, they run in the main thread.",
+        )
+        worker.add_argument(
+            "--async-concurrency", type=_positive, default=_DEFAULTS.async_concurrency,
+            metavar="N", help="Async tasks that each process runs at a time (%(default)s).",
+        )
+        worker.add_argument(
+            "--queues", type=_queues, default=(ANY_QUEUE,), metavar="A,B,*",
+            help="Queues in order of preference; * stands for all others (default: *).",
+        )
+        worker.add_argument(
+            "--drain", action="store_true", help="Finish everything that is ready, then exit."
+        )
+        worker.add_argument(
+            "--max-tasks", type=_positive, metavar="N",
+            help="Replace a process after about so many tasks.",
+        )
+        worker.add_argument(
+            "--max-memory", type=_positive, metavar="MB",
+            help="Replace a process that uses more memory than this.",
+        )
+        worker.add_argument(
+            "--shutdown-timeout", type=_seconds, default=_DEFAULTS.shutdown_timeout,
+            metavar="SECONDS", help="Time that running tasks get to finish (%(default)s).",
+        )
+        worker.add_argument(
+            "--reload", action="store_true", help="Start anew when code changes, for development."
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Run the worker."""
+        if options["reload"] and os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) != "true":
+            sys.exit(autoreload.restart_with_reloader())
+        self._log_to_terminal(options["verbosity"])
+        chosen = WorkerOptions(
+            backend=options["backend"],
+            processes=options["processes"],
+            threads=options["threads"],
+            async_concurrency=options["async_concurrency"],
+            queues=options["queues"],
+            drain=options["drain"],
+            max_tasks=options["max_tasks"],
+            max_memory=options["max_memory"] and options["max_memory"] * 2**20,
+            shutdown_timeout=options["shutdown_timeout"],
+        )
+        backend = self._backend(chosen)
+        import_tasks()
+        self.stdout.write(
+            f"mainspring {__version__}: {chosen.processes} processes, "
+            f"queues {','.join(chosen.queues)}, {backend.storage.describe()}. Ctrl-C stops."
+        )
+        status = Supervisor(chosen, watch_files if options["reload"] else None).run()
+        if status:
+            sys.exit(status)
+
+    def _backend(self, options: WorkerOptions) -> MainspringBackend:
+        try:
+            backend = task_backends[options.backend]
+        except InvalidTaskBackend as error:
+            raise CommandError(str(error)) from None
+        if not isinstance(backend, MainspringBackend) or not backend.supports_worker:
+            raise CommandError(
+                f"TASKS[{options.backend!r}] is {type(backend).__name__}, which has no queue that "
+                "a worker could share. Use DatabaseBackend."
+            )
+        unknown = [
+            name
+            for name in options.queues
+            if name != ANY_QUEUE and backend.queues and name not in backend.queues
+        ]
+        if unknown:
+            raise CommandError(
+                f"--queues names {unknown[0]!r}, which is not in TASKS[{options.backend!r}]"
+                f"['QUEUES'] ({', '.join(sorted(backend.queues))})."
+            )
+        try:
+            backend.storage.describe()
+        except InvalidTaskBackend as error:
+            raise CommandError(str(error)) from None
+        return backend
+
+    def _log_to_terminal(self, verbosity: int) -> None:
+        # Where the project has configured no logging for it, the log goes to the terminal.
+        logger = logging.getLogger("mainspring")
+        if not logger.hasHandlers() and verbosity:
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            logger.addHandler(handler)
+            logger.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
+def _queues(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) != len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different queue names")
+    return names

@@ -1,0 +1,72 @@
+"""Keeper: looks after what the threads that run tasks cannot while they run them."""
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from mainspring.core import clock
+from mainspring.exceptions import StoreUnavailable
+
+if TYPE_CHECKING:
+    from mainspring.runtime.worker import Worker
+
+_TICK: Final = 0.004  # seconds
+_SETTLE_AFTER: Final = 4_000  # microseconds: with a tick and a write, 10 ms after the task ended
+_RELEASE_AFTER: Final = 200_000  # microseconds that claimed jobs may wait to be started
+_CLAIM_EVERY: Final = 100_000  # microseconds
+
+
+class Keeper:
+    """A thread that settles early outcomes while a long task runs, and releases what waits behind.
+
+    Ticks only while something runs.
+    """
+
+    def __init__(self, worker: "Worker") -> None:
+        self._worker = worker
+        self._watching = threading.Event()
+        self._is_stopping = False
+        self._next_claim = 0
+        self._thread = threading.Thread(target=self._turn, name="mainspring-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def watch(self) -> None:
+        """Tick from now on, until nothing runs."""
+        if not self._watching.is_set():
+            self._watching.set()
+
+    def stop(self) -> None:
+        """End the thread after its present tick."""
+        self._is_stopping = True
+        self._watching.set()
+        self._thread.join()
+
+    def _turn(self) -> None:
+        pause = threading.Event()
+        while not self._is_stopping:
+            self._watching.wait()
+            pause.wait(_TICK)
+            if not self._worker.is_busy:
+                self._watching.clear()
+                if not self._worker.is_busy:
+                    continue
+                self._watching.set()
+            try:
+                self._tick(clock.now())
+            except StoreUnavailable:  # said by the worker
+                pause.wait(1)
+        self._worker.storage.close_thread()
+
+    def _tick(self, now: int) -> None:
+        worker = self._worker
+        finished_at = worker.oldest_finished_at()
+        if finished_at is not None and now - finished_at > _SETTLE_AFTER:
+            worker.settle()
+        if len(worker.waiting) and now - worker.claimed_at > _RELEASE_AFTER:
+            worker.release_waiting()
+            self._next_claim = now + 10 * _CLAIM_EVERY
+        elif worker.is_running_inline and now >= self._next_claim:
+            self._next_claim = now + _CLAIM_EVERY
+            worker.claim_async()

@@ -1,0 +1,156 @@
+"""The lanes that a worker's jobs run in: threads for sync tasks, an event loop for async ones."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from mainspring.core.jobs import Job, Outcome
+from mainspring.runtime.executor import Executor
+
+type Done = Callable[[Outcome], None]
+
+
+class Waiting:
+    """Jobs that were claimed and have not started; taken from by lanes and by a release."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+
+    def __len__(self) -> int:
+        return self._jobs.qsize()
+
+    def put(self, job: Job | None) -> None:
+        """Add a job; None ends one thread that takes."""
+        self._jobs.put(job)
+
+    def take(self) -> Job | None:
+        """Wait for the next job."""
+        return self._jobs.get()
+
+    def take_at_once(self) -> Job | None:
+        """Return the next job, or None if there is none."""
+        try:
+            return self._jobs.get_nowait()
+        except Empty:
+            return None
+
+    def take_all(self) -> list[Job]:
+        """Return all jobs that have not started."""
+        jobs = []
+        while (job := self.take_at_once()) is not None:
+            jobs.append(job)
+        return jobs
+
+
+class ThreadLane:
+    """A pool of threads for sync tasks."""
+
+    def __init__(self, executor: Executor, done: Done, threads: int) -> None:
+        self.waiting = Waiting()
+        self.size = threads
+        self._executor = executor
+        self._done = done
+        self._running = 0
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"mainspring-task-{i}", daemon=True)
+            for i in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def running(self) -> int:
+        """How many jobs run."""
+        return self._running
+
+    def _work(self) -> None:
+        while (job := self.waiting.take()) is not None:
+            with self._lock:
+                self._running += 1
+            outcome = self._executor.execute(job)
+            with self._lock:
+                self._running -= 1
+            self._done(outcome)
+
+    def stop(self) -> None:
+        """End the threads that are idle, and the others after their job."""
+        for _ in self._threads:
+            self.waiting.put(None)
+
+
+class AsyncLane:
+    """One event loop, in a thread of its own, for async tasks; made when the first one comes."""
+
+    def __init__(self, executor: Executor, done: Done, concurrency: int) -> None:
+        self.size = concurrency
+        self._executor = executor
+        self._done = done
+        self._waiting: deque[Job] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> int:
+        """How many jobs run."""
+        return len(self._running)
+
+    @property
+    def load(self) -> int:
+        """How many jobs run or wait."""
+        return len(self._running) + len(self._waiting)
+
+    def put(self, jobs: list[Job]) -> None:
+        """Add jobs."""
+        self._waiting.extend(jobs)
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._turn, args=(self._loop,), name="mainspring-async", daemon=True
+            )
+            self._thread.start()
+        self._loop.call_soon_threadsafe(self._start_waiting)
+
+    def take_all(self) -> list[Job]:
+        """Return all jobs that have not started."""
+        jobs = []
+        while self._waiting:
+            try:
+                jobs.append(self._waiting.popleft())
+            except IndexError:  # the loop took the last one
+                break
+        return jobs
+
+    def stop(self) -> None:
+        """End the loop; its jobs must have finished."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    def _start_waiting(self) -> None:
+        assert self._loop is not None
+        while self._waiting and len(self._running) < self.size:
+            try:
+                job = self._waiting.popleft()
+            except IndexError:  # released just now
+                return
+            task = self._loop.create_task(self._work(job))
+            self._running.add(task)
+            task.add_done_callback(self._finished)
+
+    async def _work(self, job: Job) -> None:
+        self._done(await self._executor.aexecute(job))
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        self._start_waiting()

@@ -1,0 +1,243 @@
+"""The supervisor: forks worker processes, restarts dead ones, forwards signals.
+
+It never touches the store while it has children, so that nothing can hold it up.
+"""
+
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from django.db import connections
+from django.tasks import task_backends
+
+from mainspring.backends.base import MainspringBackend
+from mainspring.core import clock
+from mainspring.exceptions import StoreUnavailable
+from mainspring.maintenance.rescuer import log_rescued
+from mainspring.runtime import lost
+from mainspring.runtime.board import Board
+from mainspring.runtime.identity import new_worker
+from mainspring.runtime.options import WorkerOptions
+from mainspring.runtime.upkeep import Upkeep
+from mainspring.runtime.worker import Worker
+
+logger = logging.getLogger("mainspring")
+
+_TICK: Final = 1.0  # seconds
+_FIRST_BACKOFF: Final = 0.5
+_SLOWEST_BACKOFF: Final = 30.0
+CHANGED: Final = 3
+"""The exit status for "files have changed, start me anew", as Django's autoreload has it."""
+
+
+@dataclass(slots=True)
+class _Child:
+    board: Board
+
+
+class Supervisor:
+    """Keeps the processes of one ``mainspring worker`` command running."""
+
+    def __init__(self, options: WorkerOptions, watch_files: Callable[[], NoReturn] | None) -> None:
+        self._options = options
+        self._watch_files = watch_files
+        self._watcher = 0
+        self._children: dict[int, _Child] = {}
+        self._starts: list[float] = [0.0] * options.processes  # when to fork the missing ones
+        self._failures = 0
+        self._stop_by: float | None = None
+        self._is_forced = False
+        self._must_rescue = False
+        self._exit_status = 0
+        self._wakeup = os.pipe()
+
+    def run(self) -> int:
+        """Run until stopped or drained; return the exit status."""
+        self._catch_signals()
+        identity = self._identity()
+        if self._watch_files is not None:
+            self._watcher = self._fork(self._watch_files)
+        while self._children or self._starts:
+            self._start_due(identity)
+            self._sleep()
+            self._reap()
+            if self._stop_by is not None and time.monotonic() >= self._stop_by:
+                self._kill()
+        if self._watcher:
+            os.kill(self._watcher, signal.SIGKILL)
+            os.waitpid(self._watcher, 0)
+        if self._must_rescue:
+            self._rescue(identity)
+        return self._exit_status
+
+    def _identity(self) -> str:
+        backend = task_backends[self._options.backend]
+        assert isinstance(backend, MainspringBackend)
+        return backend.storage.identity
+
+    # Signals
+
+    def _catch_signals(self) -> None:
+        for descriptor in self._wakeup:
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # ends the sleep
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, _: self._stop(signal.Signals(number).name))
+
+    def _stop(self, why: str) -> None:
+        if self._stop_by is not None:  # a second signal
+            self._is_forced = True
+            self._stop_by = 0.0
+            return
+        logger.info("Stopping (%s): running tasks have time to finish", why, extra={"why": why})
+        self._stop_by = time.monotonic() + self._options.shutdown_timeout
+        self._starts.clear()
+        self._signal_children(signal.SIGTERM)
+
+    def _kill(self) -> None:
+        if not self._children:
+            return
+        logger.warning(
+            "Ending %d processes at once: %s. What they ran will be run again",
+            len(self._children),
+            "a second signal came" if self._is_forced else "the shutdown ran out of time",
+            extra={"processes": len(self._children)},
+        )
+        for child in self._children.values():
+            child.board.mark_stopped()
+        self._signal_children(signal.SIGKILL)
+        self._stop_by = float("inf")
+        self._exit_status = 1
+
+    def _signal_children(self, number: signal.Signals) -> None:
+        for pid in self._children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _sleep(self) -> None:
+        now = time.monotonic()
+        moments = [*self._starts, now + _TICK]
+        if self._stop_by is not None:
+            moments.append(self._stop_by)
+        select.select([self._wakeup[0]], [], [], max(min(moments) - now, 0))
+        with suppress(BlockingIOError):
+            os.read(self._wakeup[0], 4096)
+
+    # Children
+
+    def _start_due(self, identity: str) -> None:
+        now = time.monotonic()
+        due = [start for start in self._starts if start <= now]
+        self._starts = [start for start in self._starts if start > now]
+        for _ in due:
+            if self._stop_by is None:
+                self._start(identity)
+
+    def _start(self, identity: str) -> None:
+        worker = new_worker()
+        board = Board.create(identity, worker.id)
+
+        def work() -> None:
+            board.come_alive()
+            backend = task_backends[self._options.backend]
+            assert isinstance(backend, MainspringBackend)
+            process = Worker(backend, worker, self._options, board)
+            process.maintenance.add(Upkeep(process, supervisor))
+            signal.signal(signal.SIGTERM, lambda *_: process.stop())
+            process.run()
+
+        supervisor = os.getpid()
+        self._children[self._fork(work)] = _Child(board)
+
+    def _fork(self, work: Callable[[], object]) -> int:
+        connections.close_all()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A signal between the fork and the child's own handlers must not look like the parent's.
+        blocked = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+        signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        pid = os.fork()
+        if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+            return pid
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+            for number in (signal.SIGINT, signal.SIGHUP):  # the supervisor forwards a SIGTERM
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+            work()
+            status = 0
+        except SystemExit as leaving:
+            status = leaving.code if isinstance(leaving.code, int) else 1
+        except BaseException:
+            logger.exception("A worker process failed")
+        finally:
+            with suppress(Exception):
+                logging.shutdown()
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid == self._watcher:
+                self._watcher = 0
+                self._exit_status = CHANGED
+                if self._stop_by is None:
+                    self._stop("files have changed")
+            elif (child := self._children.pop(pid, None)) is not None:
+                self._ended(child, status)
+
+    def _ended(self, child: _Child, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        was_ready = child.board.is_ready
+        if code:
+            child.board.record_exit(status)
+            self._must_rescue = True
+            logger.error(
+                "Worker %s ended with %s",
+                child.board.worker_id,
+                signal.Signals(-code).name if code < 0 else f"exit code {code}",
+                extra={"worker_id": child.board.worker_id, "exit_code": code},
+            )
+            if not was_ready:
+                child.board.remove()
+        child.board.close()
+        if self._stop_by is not None or (self._options.drain and not code):
+            return
+        self._failures = 0 if was_ready or not code else self._failures + 1
+        self._starts.append(time.monotonic() + self._backoff())
+
+    def _backoff(self) -> float:
+        if not self._failures:
+            return 0.0
+        return min(_FIRST_BACKOFF * 2.0 ** (self._failures - 1), _SLOWEST_BACKOFF)
+
+    def _rescue(self, identity: str) -> None:
+        # Without children, nobody else may be there to do it for a while.
+        storage = task_backends[self._options.backend].storage
+        try:
+            dead = lost.find_lost(identity)
+            for rescued in storage.rescue(clock.now(), dead):
+                log_rescued(rescued)
+            for worker in dead:
+                lost.forget(identity, worker)
+        except StoreUnavailable as error:
+            logger.error("%s The next worker to start will rescue what was running.", error)  # noqa: TRY400

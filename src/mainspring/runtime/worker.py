@@ -1,0 +1,342 @@
+"""One worker process: claims jobs, has them run, settles what came of them."""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from random import uniform
+from typing import Final
+
+from mainspring.backends.base import MainspringBackend
+from mainspring.core import clock
+from mainspring.core.jobs import Job, Outcome
+from mainspring.core.jobs import Worker as WorkerIdentity
+from mainspring.exceptions import StoreUnavailable
+from mainspring.maintenance.loop import Maintenance
+from mainspring.maintenance.pruner import Pruner
+from mainspring.maintenance.rescuer import Rescuer
+from mainspring.maintenance.stager import Stager
+from mainspring.runtime import lost
+from mainspring.runtime.board import Board, NoBoard
+from mainspring.runtime.executor import Executor
+from mainspring.runtime.heartbeat import Heartbeat
+from mainspring.runtime.keeper import Keeper
+from mainspring.runtime.lanes import AsyncLane, ThreadLane, Waiting
+from mainspring.runtime.options import WorkerOptions
+from mainspring.runtime.pace import Pace
+
+logger = logging.getLogger("mainspring")
+
+_IDLE: Final = 1.0  # seconds until an idle worker looks by itself
+_LOOK: Final = 0.1  # seconds until a busy worker looks for more async work by itself
+_FIRST_RETRY: Final = 0.1  # seconds after the store failed
+_SLOWEST_RETRY: Final = 5.0
+
+
+class Worker:
+    """Runs tasks in the calling thread, in threads or in an event loop, until told to stop.
+
+    Every transition of a job goes through the storage verbs; see docs/reference/states.md.
+    """
+
+    def __init__(
+        self,
+        backend: MainspringBackend,
+        identity: WorkerIdentity,
+        options: WorkerOptions,
+        board: Board | NoBoard,
+    ) -> None:
+        self.identity = identity
+        self.options = options
+        self.storage = backend.storage
+        self.board = board
+        self.executor = Executor(backend, identity, board)
+        self.pace = Pace()
+        self.threads = (
+            ThreadLane(self.executor, self._done, options.threads) if options.threads > 1 else None
+        )
+        self.waiting = self.threads.waiting if self.threads is not None else Waiting()
+        self.coroutines = AsyncLane(self.executor, self._done, options.async_concurrency)
+        self.claimed_at = 0
+        self.is_running_inline = False
+        self._async_share = 0.0
+        self._finished: list[Outcome] = []
+        self._lock = threading.Lock()
+        self._exchanging = threading.Lock()
+        self._nudged = threading.Event()
+        self._stopping = False
+        self._failing = False
+        self._left = _with_jitter(options.max_tasks)
+        self.keeper = Keeper(self)
+        self.maintenance, self._stager = self._maintenance(backend)
+
+    def _maintenance(self, backend: MainspringBackend) -> tuple[Maintenance, Stager]:
+        storage, identity = self.storage, self.storage.identity
+        stager = Stager(storage)
+        loops = [
+            Heartbeat(self, backend.config.options.lease),
+            Rescuer(
+                storage, lambda: lost.find_lost(identity), lambda dead: lost.forget(identity, dead)
+            ),
+            stager,
+            Pruner(storage, backend.config.options.result_ttl),
+        ]
+        return Maintenance(loops), stager
+
+    # Turning
+
+    def run(self) -> None:
+        """Work until :meth:`stop`, or until nothing is left with ``drain``; then clean up.
+
+        If this raises, the process must end: only its death tells others to rescue what it holds.
+        """
+        self._register()
+        self.keeper.start()
+        self.maintenance.start()
+        while not self._is_done():
+            self._turn()
+        self._wind_down()
+        self.keeper.stop()
+        self.maintenance.stop(timeout=1)
+        self._retire()
+
+    def stop(self) -> None:
+        """Have the worker finish what runs, release the rest and end.
+
+        Takes no lock, so that a signal handler can call it in the middle of anything.
+        """
+        self._stopping = True
+        self.storage.wake()
+
+    def _is_done(self) -> bool:
+        return self._stopping or self.storage.is_closed or self._left <= 0
+
+    def _register(self) -> None:
+        pause = _FIRST_RETRY
+        while not self._is_done():
+            try:
+                self.storage.heartbeat(self.identity, clock.now())
+            except StoreUnavailable as error:
+                self._store_failed(error)
+                time.sleep(pause)
+                pause = min(pause * 2, _SLOWEST_RETRY)
+            else:
+                self.board.mark_ready()
+                self._store_works()
+                return
+
+    def _turn(self) -> None:
+        room = self._room()
+        try:
+            claimed = self.exchange(room)
+        except StoreUnavailable:
+            self._after_failure()
+            return
+        if self.threads is None and len(self.waiting):
+            self._run_inline()
+        elif not room:
+            self._nudged.wait(_LOOK)
+            self._nudged.clear()
+        elif not claimed and self.options.drain and not self.is_busy:
+            self._stopping = True
+        elif claimed < room:
+            self._idle()
+
+    def _idle(self) -> None:
+        # Anything new may be deferred: then the stager has to know when it is due.
+        self._nudged.clear()
+        if self._finished or self._is_done():
+            return
+        if self.storage.wait_for_work(_IDLE):
+            self.maintenance.hurry(self._stager)
+
+    def _run_inline(self) -> None:
+        began, ran = clock.now(), 0
+        execute, waiting, finished = self.executor.execute, self.waiting, self._finished
+        self.is_running_inline = True
+        self.keeper.watch()
+        while not self._stopping and (job := waiting.take_at_once()) is not None:
+            finished.append(execute(job))
+            ran += 1
+        self.is_running_inline = False
+        if ran:
+            self._left -= ran
+            self.pace.learn(ran, clock.now() - began)
+
+    def _done(self, outcome: Outcome) -> None:
+        # Called by lanes, in their threads.
+        self._finished.append(outcome)
+        if outcome.finished_at is not None and outcome.last_attempted_at is not None:
+            self.pace.learn(1, outcome.finished_at - outcome.last_attempted_at)
+        self._left -= 1
+        if not len(self.waiting):
+            self._nudged.set()
+            self.storage.wake()
+
+    # Claiming and settling
+
+    def _room(self) -> int:
+        """Return how many jobs to claim now."""
+        if self.threads is None:
+            sync = self.pace.batch(1)
+        else:
+            free = self.threads.size - self.threads.running - len(self.waiting)
+            sync = self.pace.batch(free) if free > 0 else 0
+        room = max(sync, self._async_room())
+        unstarted = len(self.waiting) + self.coroutines.load
+        return max(min(room, self.board.room - unstarted, self._left), 0)
+
+    def _async_room(self) -> int:
+        # As far as recent claims brought async tasks; else it would be sync ones to wait.
+        return int((self.coroutines.size - self.coroutines.load) * self._async_share)
+
+    def exchange(self, limit: int) -> int:
+        """Settle what has finished and claim up to ``limit`` jobs; return how many came."""
+        with self._exchanging:
+            outcomes = self._take_finished()
+            if not outcomes and not limit:
+                return 0
+            try:
+                lost_ids, jobs = self.storage.settle_and_claim(
+                    self.identity, outcomes, self.options.queues, limit
+                )
+            except StoreUnavailable as error:
+                self._put_back(outcomes)
+                self._store_failed(error)
+                raise
+            self._store_works()
+            self._say_lost(lost_ids)
+            if outcomes:
+                self.board.settled({outcome.id for outcome in outcomes})
+            if jobs:
+                self._hand_out(jobs)
+        return len(jobs)
+
+    def settle(self) -> None:
+        """Settle what has finished, if anything."""
+        self.exchange(0)
+
+    def claim_async(self) -> None:
+        """Claim for the event loop while the thread that claims is busy with a sync task."""
+        unstarted = len(self.waiting) + self.coroutines.load
+        room = min(self._async_room(), self.board.room - unstarted)
+        if room > 0:
+            self.exchange(room)
+
+    def _hand_out(self, jobs: Sequence[Job]) -> None:
+        self.executor.listen()
+        coroutines = [job for job in jobs if self.executor.is_async(job)]
+        self._async_share = (self._async_share + len(coroutines) / len(jobs)) / 2
+        self.claimed_at = clock.now()
+        if coroutines:
+            self.coroutines.put(coroutines)
+            self.keeper.watch()
+            chosen = {job.id for job in coroutines}
+            jobs = [job for job in jobs if job.id not in chosen]
+        for job in jobs:
+            self.waiting.put(job)
+        if self.threads is not None:
+            self.keeper.watch()
+
+    def _take_finished(self) -> list[Outcome]:
+        # Emptied in place and from the front: lanes append without a lock.
+        outcomes = self._finished[:]
+        del self._finished[: len(outcomes)]
+        return outcomes
+
+    def _put_back(self, outcomes: list[Outcome]) -> None:
+        self._finished[:0] = outcomes
+
+    def oldest_finished_at(self) -> int | None:
+        """Return when the first job finished that is not settled; None if all are."""
+        try:
+            return self._finished[0].finished_at or 0
+        except IndexError:
+            return None
+
+    def release_waiting(self) -> None:
+        """Give back what was claimed and has not started."""
+        jobs = [*self.waiting.take_all(), *self.coroutines.take_all()]
+        if not jobs:
+            return
+        try:
+            self.storage.release(self.identity, jobs)
+        except StoreUnavailable as error:
+            self._store_failed(error)
+            for job in jobs:
+                self.waiting.put(job)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is claimed, runs or is not settled."""
+        return bool(
+            self._finished
+            or len(self.waiting)
+            or self.coroutines.load
+            or self.is_running_inline
+            or (self.threads is not None and self.threads.running)
+        )
+
+    # Ending
+
+    def _wind_down(self) -> None:
+        while self.is_busy:
+            self.release_waiting()
+            self._nudged.clear()
+            try:
+                self.settle()
+            except StoreUnavailable:
+                self._after_failure()
+            else:
+                if self.is_busy:
+                    self._nudged.wait(_LOOK)
+
+    def _retire(self) -> None:
+        if self.threads is not None:
+            self.threads.stop()
+        self.coroutines.stop()
+        try:
+            self.storage.retire(self.identity)
+        except StoreUnavailable as error:  # harmless: the lease ends, and nothing is held
+            self._store_failed(error)
+        else:
+            self.board.remove()
+
+    # Saying what happens
+
+    def _after_failure(self) -> None:
+        time.sleep(uniform(_FIRST_RETRY, 1.0))  # noqa: S311 # so that workers do not all come at once
+
+    def _store_failed(self, error: StoreUnavailable) -> None:
+        if not self._failing:
+            self._failing = True
+            logger.error(
+                "%s Worker %s goes on trying.",
+                error,
+                self.identity.id,
+                extra={"worker_id": self.identity.id},
+            )
+
+    def _store_works(self) -> None:
+        if self._failing:
+            self._failing = False
+            logger.info(
+                "Worker %s can use its store again",
+                self.identity.id,
+                extra={"worker_id": self.identity.id},
+            )
+
+    def _say_lost(self, ids: Sequence[str]) -> None:
+        for task_id in ids:
+            logger.warning(
+                "Task id=%s had been given to another worker; worker %s drops its outcome",
+                task_id,
+                self.identity.id,
+                extra={"task_id": task_id, "worker_id": self.identity.id},
+            )
+
+
+def _with_jitter(max_tasks: int | None) -> int:
+    # 10 % more or less, so that processes are not replaced all at once.
+    return sys.maxsize if max_tasks is None else max(round(max_tasks * uniform(0.9, 1.1)), 1)  # noqa: S311
