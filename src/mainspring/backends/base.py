@@ -20,6 +20,7 @@ from django.tasks.base import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from django.tasks.base import Task as DjangoTask
 from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.inspect import get_func_args, is_module_level_function
 
 from mainspring import conf, signals
@@ -205,6 +206,14 @@ def shared_storage[S: Storage](config: conf.Config, cls: Callable[[conf.Config],
             if found is None or found[0] is not config:
                 found = _storages[config.alias] = (config, cls(config))
     return cast("S", found[1])
+
+
+def start_embedded_worker(alias: str) -> None:
+    """See to it that this process runs the tasks of a backend itself.
+
+    The one call upwards, by name: a backend that works on its own queue needs the runtime.
+    """
+    import_string("mainspring.runtime.embedded.ensure_started")(alias)
 
 
 @receiver(setting_changed)

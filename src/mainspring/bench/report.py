@@ -23,7 +23,7 @@ class Row(NamedTuple):
     ours: float
     theirs: float
     unit: str
-    limit: float
+    limit: float | None = None
     """What ``ours / theirs`` may come to at most, or at least if ``more_is_better``."""
     more_is_better: bool = False
 
@@ -34,7 +34,9 @@ class Row(NamedTuple):
 
     @property
     def is_met(self) -> bool:
-        """Whether the ratio keeps the limit."""
+        """Whether the ratio keeps the limit, if there is one."""
+        if self.limit is None:
+            return True
         return self.ratio >= self.limit if self.more_is_better else self.ratio <= self.limit
 
 
@@ -78,8 +80,7 @@ def print_table(title: str, theirs: str, rows: Sequence[Row], console: Console) 
             f"{_number(row.ours)} {row.unit}",
             f"{_number(row.theirs)} {row.unit}",
             f"{row.ratio:.2f}",
-            f"{'≥' if row.more_is_better else '≤'} {row.limit:.2f}",
-            "[green]yes[/green]" if row.is_met else "[red]no[/red]",
+            *_verdict(row),
         )
     console.print(table)
     console.print(environment(), style="dim", highlight=False)
@@ -103,5 +104,57 @@ def environment() -> str:
     )
 
 
+def _verdict(row: Row) -> tuple[str, str]:
+    if row.limit is None:
+        return "", ""
+    return (
+        f"{'≥' if row.more_is_better else '≤'} {row.limit:.2f}",
+        "[green]yes[/green]" if row.is_met else "[red]no[/red]",
+    )
+
+
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+class Figure(NamedTuple):
+    """One figure beside its limit, and beside what the bare engine does in the same run."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float | None = None
+    relation: str = ""
+    """``≥`` or ``≤``: how ``value`` is to stand to ``limit``."""
+    bare: float | None = None
+    bare_name: str = ""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the value keeps the limit, or has none."""
+        if self.limit is None:
+            return True
+        return self.value >= self.limit if self.relation == "≥" else self.value <= self.limit
+
+
+def print_figures(title: str, figures: Sequence[Figure], console: Console) -> None:
+    """Print ``figures`` as a table."""
+    table = Table(title=title)
+    table.add_column("")
+    table.add_column("measured", justify="right")
+    table.add_column("bare engine", justify="right")
+    table.add_column("ratio", justify="right")
+    table.add_column("limit", justify="right")
+    table.add_column("met")
+    for figure in figures:
+        has_bare = figure.bare is not None
+        table.add_row(
+            figure.name,
+            f"{_number(figure.value)} {figure.unit}",
+            f"{_number(figure.bare)} {figure.unit} ({figure.bare_name})" if has_bare else "",
+            f"{figure.value / figure.bare:.2f}" if has_bare else "",
+            "" if figure.limit is None else f"{figure.relation} {_number(figure.limit)}",
+            "" if figure.limit is None else "[green]yes[/]" if figure.is_met else "[red]no[/]",
+        )
+    console.print(table)
+    console.print(environment(), style="dim", highlight=False)

@@ -126,7 +126,7 @@ class Task[**P, R](_UnfrozenTask):
     @property
     def module_path(self) -> str:
         """The import path of the function, by which stores and processes know the task."""
-        return f"{self.func.__module__}.{self.func.__qualname__}"
+        return _path(self.func)
 
     def get_backend(self) -> Any:
         """Return the backend that this task's calls go to."""
@@ -220,6 +220,13 @@ def _names_of_fields(cls: Any) -> frozenset[str]:
 
 # A look-up takes 0.05 µs, dataclasses.fields() 0.5 µs.
 _field_names: Callable[[type], frozenset[str]] = lru_cache(maxsize=1024)(_names_of_fields)
+
+
+# One text for all results of a task, 80 bytes less to hold for each.
+@lru_cache(maxsize=4096)
+def _path(func: Callable[..., Any]) -> str:
+    return f"{func.__module__}.{func.__qualname__}"
+
 
 # A look-up takes 0.05 µs, inspect.iscoroutinefunction() 0.5 µs.
 _is_async = lru_cache(maxsize=4096)(iscoroutinefunction)
