@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from inspect import iscoroutinefunction
-from typing import Any, ClassVar, Final, NamedTuple, cast
+from inspect import iscoroutinefunction, isfunction
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -15,9 +15,7 @@ from django.core import checks
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.tasks import TaskResultStatus
-from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.base import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
-from django.tasks.base import Task as DjangoTask
 from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -30,6 +28,23 @@ from mainspring.core.ids import new_id
 from mainspring.core.jobs import Job, State
 from mainspring.core.results import TaskResult
 from mainspring.core.tasks import Task
+
+if TYPE_CHECKING:
+
+    class BaseTaskBackend:
+        """What type checkers take for Django's class, which has Django's results."""
+
+        alias: str
+        queues: set[str]
+        options: Mapping[str, Any]
+
+        def __init__(self, alias: str, params: Mapping[str, Any]) -> None: ...
+        async def aenqueue(
+            self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+        ) -> TaskResult[Any]: ...
+        async def aget_result(self, result_id: str) -> TaskResult[Any]: ...
+else:
+    from django.tasks.backends.base import BaseTaskBackend
 
 _FIRST_POLL: Final = 0.001  # seconds
 _SLOWEST_POLL: Final = 0.05
@@ -71,10 +86,12 @@ class MainspringBackend(BaseTaskBackend):
         """The verbs of this backend; the same object in all threads of the process."""
         raise NotImplementedError
 
-    def validate_task(self, task: DjangoTask) -> None:
+    def validate_task(self, task: Task[..., Any]) -> None:
         """Raise ``InvalidTask``, with the reason, if this backend cannot run ``task``."""
-        function = _facts(task.func)
-        if not function.is_module_level:
+        if not callable(task.func):
+            raise InvalidTask(f"A task is made of a function, not of {task.func!r}.")
+        function = _facts(task.func) if isfunction(task.func) else None
+        if function is None or not function.is_module_level:
             raise InvalidTask("Task function must be defined at a module level.")
         if function.in_main_module and not self.supports_main_module:
             raise InvalidTask(
@@ -84,14 +101,11 @@ class MainspringBackend(BaseTaskBackend):
         if not self.supports_async_task and function.is_async:
             raise InvalidTask("Backend does not support async Tasks.")
         if task.takes_context and function.first_argument != "context":
-            raise InvalidTask(
-                "Task takes context but does not have a first argument of 'context'."
-            )
+            raise InvalidTask("Task takes context but does not have a first argument of 'context'.")
         self._validate_priority(task.priority)
         self._validate_run_after(task.run_after)
-        if not isinstance(task.queue_name, str) or (
-            self.queues and task.queue_name not in self.queues
-        ):
+        queue_name: Any = task.queue_name
+        if not isinstance(queue_name, str) or (self.queues and queue_name not in self.queues):
             raise InvalidTask(f"Queue '{task.queue_name}' is not valid for backend.")
         if isinstance(task, Task):
             object.__setattr__(task, "_valid_by", self.config)
@@ -119,7 +133,7 @@ class MainspringBackend(BaseTaskBackend):
         if settings.USE_TZ and not timezone.is_aware(run_after):
             raise InvalidTask("run_after must be an aware datetime.")
 
-    def new_job(self, task: DjangoTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
+    def new_job(self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
         """Return the job of one call, not stored yet.
 
         Raises ``InvalidTask``, ``InvalidTaskBackend``, or ``TypeError`` or ``ValueError`` for
@@ -153,7 +167,7 @@ class MainspringBackend(BaseTaskBackend):
         )
 
     def enqueue(
-        self, task: DjangoTask, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> TaskResult[Any]:
         """Store one call of ``task`` and return its result to be. See :meth:`Task.enqueue`."""
         job = self.new_job(task, args, kwargs)
@@ -242,9 +256,7 @@ class _Facts(NamedTuple):
 @lru_cache(maxsize=4096)
 def _facts(func: Any) -> _Facts:
     # Inspecting a function takes 5 µs, and ``using()`` validates anew each time.
-    if not callable(func):
-        raise InvalidTask(f"A task is made of a function, not of {func!r}.")
-    is_module_level = hasattr(func, "__qualname__") and is_module_level_function(func)
+    is_module_level = is_module_level_function(func)
     names = get_func_args(func) if is_module_level else []
     return _Facts(
         is_module_level,
@@ -254,7 +266,9 @@ def _facts(func: Any) -> _Facts:
     )
 
 
-def _shared_config(cls: type[MainspringBackend], alias: str, params: Mapping[str, Any]) -> conf.Config:
+def _shared_config(
+    cls: type[MainspringBackend], alias: str, params: Mapping[str, Any]
+) -> conf.Config:
     known = _configs.get(alias)
     if known is not None and known[0] is cls and known[1] == params:
         return known[2]

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, NoReturn
 
 from django.tasks import TaskResultStatus
-from django.tasks.base import Task as DjangoTask
 
 from mainspring import signals
 from mainspring.backends.base import MainspringBackend
@@ -12,6 +11,7 @@ from mainspring.core import calls, clock, codec
 from mainspring.core.ids import new_id
 from mainspring.core.jobs import Job
 from mainspring.core.results import TaskContext, TaskError, TaskResult
+from mainspring.core.tasks import Task
 
 # Looked up on the enum, each takes 0.03 µs.
 _SUCCESSFUL: Final = TaskResultStatus.SUCCESSFUL
@@ -36,7 +36,7 @@ class ImmediateBackend(MainspringBackend):
         self._worker_log = (self.worker_id,)
 
     def enqueue(
-        self, task: DjangoTask, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> TaskResult[Any]:
         """Run ``task`` and return its finished result."""
         job = self.new_job(task, args, kwargs)

@@ -86,11 +86,9 @@ def print_table(title: str, theirs: str, rows: Sequence[Row], console: Console) 
     console.print(environment(), style="dim", highlight=False)
 
 
-def write_json(path: str | Path, benchmark: str, rows: Sequence[Row]) -> None:
+def write_json(path: str | Path, benchmark: str, rows: "Sequence[Row | Figure]") -> None:
     """Write ``rows``, and what they were measured on, to the file ``path``."""
-    figures: list[dict[str, Any]] = [
-        {**row._asdict(), "ratio": row.ratio, "is_met": row.is_met} for row in rows
-    ]
+    figures: list[dict[str, Any]] = [{**row._asdict(), "is_met": row.is_met} for row in rows]
     content = {"benchmark": benchmark, "environment": environment(), "figures": figures}
     Path(path).write_text(json.dumps(content, indent=2) + "\n")
 
@@ -147,14 +145,21 @@ def print_figures(title: str, figures: Sequence[Figure], console: Console) -> No
     table.add_column("limit", justify="right")
     table.add_column("met")
     for figure in figures:
-        has_bare = figure.bare is not None
         table.add_row(
             figure.name,
             f"{_number(figure.value)} {figure.unit}",
-            f"{_number(figure.bare)} {figure.unit} ({figure.bare_name})" if has_bare else "",
-            f"{figure.value / figure.bare:.2f}" if has_bare else "",
+            *_beside_bare(figure),
             "" if figure.limit is None else f"{figure.relation} {_number(figure.limit)}",
             "" if figure.limit is None else "[green]yes[/]" if figure.is_met else "[red]no[/]",
         )
     console.print(table)
     console.print(environment(), style="dim", highlight=False)
+
+
+def _beside_bare(figure: Figure) -> tuple[str, str]:
+    if figure.bare is None:
+        return "", ""
+    return (
+        f"{_number(figure.bare)} {figure.unit} ({figure.bare_name})",
+        f"{figure.value / figure.bare:.2f}",
+    )

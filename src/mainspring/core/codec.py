@@ -86,6 +86,8 @@ def normalize(value: Any) -> Any:
 
 def _encode_if_plain(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes | None:
     # 0.2 µs for two plain arguments, where normalizing each takes 1 µs.
+    if not args and not kwargs:
+        return NO_ARGUMENTS
     for item in args:
         if type(item) not in _PLAIN:
             return None
@@ -107,7 +109,7 @@ def _normalize_call(
     return (
         [_normalize(item, [f"Argument {i}"]) for i, item in enumerate(args, 1)],
         {
-            _key(key, ["The call"]): _normalize(item, [f"Argument {key!r}"])
+            _key(key, ["The call", key]): _normalize(item, [f"Argument {key!r}"])
             for key, item in kwargs.items()
         },
     )
@@ -142,8 +144,9 @@ def _normalize(value: Any, place: _Place) -> Any:
         place.pop()
         return sequence
     raise TypeError(
-        f"{_said(place)} is a {type(value).__qualname__}, which is not JSON. Use what JSON has "
-        f"(text, numbers, true, false, null, lists, mappings), such as an id or an ISO date."
+        f"Unsupported type: {_said(place)} is a {type(value).__qualname__}, which is not JSON. "
+        "Use what JSON has (text, numbers, true, false, null, lists, mappings), such as an id or "
+        "an ISO date."
     )
 
 
@@ -179,7 +182,8 @@ def _text(value: str, place: _Place) -> str:
         plain.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"{_said(place)} has a lone surrogate at position {error.start}, which is not text."
+            f"Unsupported value: {_said(place)} has a lone surrogate at position {error.start}, "
+            "which is not text."
         ) from None
     return plain
 
@@ -188,20 +192,25 @@ def _text_of_bytes(value: bytes, place: _Place) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise ValueError(f"{_said(place)} is bytes that are not UTF-8 text.") from None
+        raise ValueError(
+            f"Unsupported value: {_said(place)} is bytes that are not UTF-8 text."
+        ) from None
 
 
 def _whole(value: int, place: _Place) -> int:
     if not -_HUGE < value < _HUGE:
         raise ValueError(
-            f"{_said(place)} is a whole number of more than {MAX_DIGITS} digits; pass it as text."
+            f"Unsupported value: {_said(place)} is a whole number of more than {MAX_DIGITS} "
+            "digits; use a text."
         )
     return int.__index__(value)
 
 
 def _real(value: float, place: _Place) -> float:
     if not math.isfinite(value):
-        raise ValueError(f"{_said(place)} is {float(value)}, which JSON does not have.")
+        raise ValueError(
+            f"Unsupported value: {_said(place)} is {float(value)}, which JSON does not have."
+        )
     return float.__float__(value)
 
 
@@ -218,15 +227,15 @@ _CHECKS: Final[dict[type, Callable[[Any, _Place], Any]]] = {
 def _key(key: object, place: _Place) -> str:
     if not isinstance(key, str):
         raise TypeError(
-            f"{_said(place)}: the key {key!r} is a {type(key).__qualname__}; JSON would bring it "
-            "back as a text, so keys must be str."
+            f"Unsupported type: the key {_said(place)} is a {type(key).__qualname__}; JSON would "
+            "bring it back as a text, so keys must be str."
         )
     return _text(key, place)
 
 
 def _check_depth(place: _Place) -> None:
     if len(place) > MAX_DEPTH:
-        raise ValueError(f"{_said(place)} nests deeper than {MAX_DEPTH} levels.")
+        raise ValueError(f"Unsupported value: {_said(place)} nests deeper than {MAX_DEPTH} levels.")
 
 
 def _said(place: _Place) -> str:

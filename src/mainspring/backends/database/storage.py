@@ -1,11 +1,11 @@
 """The storage verbs on a database."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import DatabaseError, InterfaceError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -159,30 +159,34 @@ class DatabaseStorage(Storage):
         """Do both in one transaction."""
         with self._writing() as cursor:
             lost = self._dialect.settle(cursor, outcomes) if outcomes else []
-            jobs = self._claim(cursor, worker, queues, limit) if limit else []
-        if limit and not jobs and self._dialect.forget_notifications():
+            batches = self._claim(cursor, worker, queues, limit) if limit else []
+        if limit and not batches and self._dialect.forget_notifications():
             # What was notified may have come after the look: look once more, then it is safe to
             # wait.
             with self._writing() as cursor:
-                jobs = self._claim(cursor, worker, queues, limit)
-        return lost, jobs
+                batches = self._claim(cursor, worker, queues, limit)
+        # Sorted and made into jobs here, where the database is free for others again.
+        return lost, [job for batch in batches for job in batch.jobs()]
 
     def _claim(
         self, cursor: Any, worker: Worker, queues: Sequence[str], limit: int
-    ) -> list[Job]:
+    ) -> "list[_Batch]":
         claim = worker.first_claim | next(self._claims) & 0xFFFF_FFFF
         is_fair_turn = next(self._turns) % FAIR_EVERY == 0
-        rows: list[Row] = []
+        batches: list[_Batch] = []
+        left = limit
         for group in self._groups(cursor, queues):
-            left = limit - len(rows)
-            if left <= 0:
+            for claim_from in (
+                (self._claim_longest_waiting, self._claim_in_order)
+                if is_fair_turn
+                else (self._claim_in_order,)
+            ):
+                if left and (batch := claim_from(cursor, claim, group, left)).rows:
+                    batches.append(batch)
+                    left -= len(batch.rows)
+            if not left:
                 break
-            if is_fair_turn:
-                rows += self._claim_longest_waiting(cursor, claim, group, left)
-                left = limit - len(rows)
-            if left > 0:
-                rows += self._claim_in_order(cursor, claim, group, left)
-        return [Job(*row) for row in rows]
+        return batches
 
     def _groups(self, cursor: Any, queues: Sequence[str]) -> Iterator[list[str]]:
         # Named queues one after the other; the queues that "*" stands for as equals.
@@ -205,17 +209,16 @@ class DatabaseStorage(Storage):
 
     def _claim_in_order(
         self, cursor: Any, claim: int, group: list[str], limit: int
-    ) -> list[Row]:
-        sort_key = _newest_first if self._newest_first else _oldest_first
+    ) -> "_Batch":
+        order = _newest_first if self._newest_first else _oldest_first
         if len(group) == 1 and self._newest_first:  # in one statement
             rows = self._dialect.claim_newest(cursor, (claim, self._backend, group[0]), limit)
         else:
             found = [row for name in group for row in self._candidates(cursor, name, limit)]
-            found.sort(key=lambda row: sort_key((*_BLANK, *row[1:])))
+            found.sort(key=lambda row: order((*_BLANK, *row[1:])))
             chosen = [job_id for job_id, _, _ in found[:limit]]
-            rows = self._dialect.claim_chosen(cursor, claim, chosen)
-        rows.sort(key=sort_key)
-        return rows
+            rows = self._dialect.claim_chosen(cursor, claim, chosen) if chosen else []
+        return _Batch(rows, order)
 
     def _candidates(self, cursor: Any, queue: str, limit: int) -> list[Row]:
         # The first jobs of a queue: (id, priority, available_at).
@@ -243,18 +246,17 @@ class DatabaseStorage(Storage):
 
     def _claim_longest_waiting(
         self, cursor: Any, claim: int, group: list[str], limit: int
-    ) -> list[Row]:
+    ) -> "_Batch":
         levels = [
             (oldest, priority, queue)
             for queue in group
             for priority, oldest in self._levels(cursor, queue)
         ]
         if not levels:
-            return []
+            return _Batch([], _oldest_first)
         _, priority, queue = min(levels)
         rows = self._dialect.claim_oldest(cursor, (claim, self._backend, queue), priority, limit)
-        rows.sort(key=_oldest_first)
-        return rows
+        return _Batch(rows, _oldest_first)
 
     def release(self, worker: Worker, jobs: Sequence[Job]) -> int:
         """See :meth:`Storage.release`."""
@@ -389,6 +391,15 @@ class DatabaseStorage(Storage):
             yield
         except (DatabaseError, InterfaceError) as error:
             raise StoreUnavailable(self._dialect.explain(error)) from error
+
+
+class _Batch(NamedTuple):
+    rows: list[Row]
+    order: Callable[[Row], tuple[int, int]]
+
+    def jobs(self) -> list[Job]:
+        self.rows.sort(key=self.order)
+        return [Job(*row) for row in self.rows]
 
 
 def _newest_first(row: Row) -> tuple[int, int]:

@@ -1,13 +1,14 @@
 """SQLite: write-ahead log, short ``BEGIN IMMEDIATE`` writes, named pipes beside the file."""
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote, urlsplit
 
-from django.db import Error
+from django.db import Error, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mainspring.backends.database.vendors.base import Dialect, Row
@@ -15,6 +16,13 @@ from mainspring.backends.database.vendors.wakeup import LocalWakeup, PipeWakeup,
 from mainspring.core import codec
 
 _BUSY_TIMEOUT: Final = 10.0  # seconds that a worker's statement waits for another writer
+
+# 16 MB of pages instead of 2, and a checkpoint every 16 MB instead of 4: both keep a backlog of
+# 100,000 jobs from being read and written over and over.
+_TUNING: Final = "PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 4000"
+
+_FIRST_STEP: Final = 0.0002  # seconds
+_LONGEST_STEP: Final = 0.002
 
 _EXPLANATIONS: Final = (
     ("locked", "is locked by another writer; close whatever holds a transaction open"),
@@ -56,10 +64,12 @@ class SQLiteDialect(Dialect):
         if self._path is None:
             return connection
         own = connection.copy()
+        options = own.settings_dict["OPTIONS"]
         own.settings_dict["OPTIONS"] = {
-            **own.settings_dict["OPTIONS"],
+            **options,
             "timeout": _BUSY_TIMEOUT,
             "transaction_mode": "IMMEDIATE",
+            "init_command": f"{options.get('init_command', '')};{_TUNING}",
         }
         own.inc_thread_sharing()
         with suppress(Error):  # locked or read-only for now: told where it is used
@@ -89,19 +99,21 @@ class SQLiteDialect(Dialect):
         return rows
 
     def settle(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:
-        """Write all in one go, and one by one only where a claim was lost."""
-        sql = self.sql("settle")
-        cursor.execute("SAVEPOINT settle")
-        cursor.executemany(sql, outcomes)
-        lost = []
-        if cursor.rowcount != len(outcomes):
-            cursor.execute("ROLLBACK TO settle")
-            for outcome in outcomes:
-                cursor.execute(sql, outcome)
-                if not cursor.rowcount:
-                    lost.append(outcome[0])
-        cursor.execute("RELEASE settle")
-        return lost
+        """Write all in one go; look at the rows only where a claim was lost.
+
+        A savepoint to go back to would cost a quarter of the time of settling.
+        """
+        cursor.executemany(self.sql("settle"), outcomes)
+        if cursor.rowcount == len(outcomes):
+            return []
+        ids = codec.encode([outcome[0] for outcome in outcomes]).decode()
+        cursor.execute(self.sql("settled"), (ids,))
+        settled = {row[0]: row[1:] for row in cursor.fetchall()}
+        return [
+            outcome[0]
+            for outcome in outcomes
+            if settled.get(outcome[0]) != (outcome[2], outcome[3], outcome[5], outcome[7])
+        ]
 
     def explain(self, error: Exception) -> str:
         """Return one line for the errors that a healthy program can meet."""
@@ -146,13 +158,34 @@ def _write(connection: BaseDatabaseWrapper) -> Iterator[Any]:
             yield cursor
             return
         try:
-            cursor.execute("BEGIN IMMEDIATE")
+            _begin(cursor)
             yield cursor
             cursor.execute("COMMIT")
         except BaseException:
             with suppress(Error):
                 cursor.execute("ROLLBACK")
             raise
+
+
+def _begin(cursor: Any) -> None:
+    # SQLite waits for its lock in steps of up to 100 ms, in which the lock lies idle; two workers
+    # that share it settle a third more with steps this small.
+    end = time.monotonic() + _BUSY_TIMEOUT
+    pause = _FIRST_STEP
+    cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            else:
+                return
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_STEP)
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT * 1000)}")
 
 
 def _path_of(connection: Any) -> Path | None:

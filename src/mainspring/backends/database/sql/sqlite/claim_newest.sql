@@ -3,8 +3,8 @@
 -- Result: the jobs, whole, in no particular order.
 UPDATE mainspring_job
 SET state = 2, claim = ?1
-WHERE id IN (
-    SELECT id
+WHERE rowid IN (
+    SELECT rowid
     FROM mainspring_job
     WHERE state = 1 AND backend = ?2 AND queue_name = ?3
     ORDER BY priority DESC, available_at DESC

@@ -3,8 +3,8 @@
 -- Result: the row count.
 UPDATE mainspring_job
 SET state = 1
-WHERE id IN (
-    SELECT id
+WHERE rowid IN (
+    SELECT rowid
     FROM mainspring_job
     WHERE state = 0 AND backend = ?1 AND available_at <= ?2
     ORDER BY available_at

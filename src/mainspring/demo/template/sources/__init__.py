@@ -1,0 +1,1 @@
+"""The app whose task reads source files."""

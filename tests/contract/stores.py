@@ -1,0 +1,203 @@
+"""The stores that the contract is held against. A database more is one more :class:`Kind`."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.tasks import task_backends
+from django.test import override_settings
+
+from mainspring.backends import memory
+from mainspring.backends.base import MainspringBackend
+from mainspring.backends.storage import Storage
+
+STORE = "store"
+"""The alias in ``DATABASES`` of the database that has the tables."""
+
+_QUICK = "PRAGMA synchronous = OFF"  # no test cuts the power
+
+
+class StoreRouter:
+    """Sends Mainspring's tables, and nothing else, to the store."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return STORE if model._meta.app_label == "mainspring_database" else None
+
+    db_for_write = db_for_read
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        is_ours = app_label == "mainspring_database"
+        return is_ours if db == STORE or is_ours else None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One backend, and where it keeps its jobs."""
+
+    name: str
+    backend: str
+    order: str
+    database: Callable[["Stores", Path], dict[str, Any]] | None = None
+    """Makes a new database with the tables in it and returns its settings."""
+    has_threads: bool = True
+    """Do all threads of a process see the same jobs?"""
+    has_processes: bool = False
+    """Do other processes?"""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _sqlite_file(stores: "Stores", folder: Path) -> dict[str, Any]:
+    path = folder / "db.sqlite3"
+    shutil.copy(stores.template, path)
+    return sqlite_settings(path)
+
+
+def _sqlite_memory(stores: "Stores", folder: Path) -> dict[str, Any]:
+    return sqlite_settings(":memory:")
+
+
+def sqlite_settings(name: str | Path, **options: Any) -> dict[str, Any]:
+    """Return an entry of ``DATABASES``."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": name,
+        "OPTIONS": {"init_command": _QUICK, **options},
+    }
+
+
+_MEMORY = "mainspring.backends.memory.MemoryBackend"
+_DATABASE = "mainspring.backends.database.DatabaseBackend"
+
+KINDS = (
+    Kind("memory-lifo", _MEMORY, "lifo"),
+    Kind("memory-fifo", _MEMORY, "fifo"),
+    Kind("sqlite-lifo", _DATABASE, "lifo", _sqlite_file, has_processes=True),
+    Kind("sqlite-fifo", _DATABASE, "fifo", _sqlite_file, has_processes=True),
+    Kind("sqlite-in-memory", _DATABASE, "lifo", _sqlite_memory, has_threads=False),
+)
+
+
+@dataclass
+class Store:
+    """One open, empty store: the aliases ``default`` and ``other`` of ``TASKS`` use it."""
+
+    kind: Kind
+    tasks: dict[str, Any]
+    database: dict[str, Any] | None
+    _others: list[Storage] = field(default_factory=list)
+
+    @property
+    def backend(self) -> MainspringBackend:
+        return task_backends["default"]
+
+    @property
+    def storage(self) -> Storage:
+        return self.backend.storage
+
+    @property
+    def other_alias(self) -> Storage:
+        return task_backends["other"].storage
+
+    def another_process(self) -> Storage:
+        """Return the storage that another process would have."""
+        if self.kind.database is None:
+            return self.storage
+        storage = type(self.storage)(self.backend.config)  # type: ignore[call-arg]
+        self._others.append(storage)
+        return storage
+
+    def in_thread(self, call: Callable[[], Any]) -> "Future[Any]":
+        """Have ``call`` called in another thread, which leaves nothing open behind it."""
+        if not self.kind.has_threads:
+            pytest.skip("each thread has a database of its own")
+
+        def run() -> Any:
+            try:
+                return call()
+            finally:
+                for storage in (self.storage, *self._others):
+                    storage.close_thread()
+                if self.database is not None:
+                    connections[STORE].close()
+
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(run)
+            pool.shutdown(wait=False)
+            return future
+
+    def close(self) -> None:
+        for storage in self._others:
+            storage.close()
+
+
+class Stores:
+    """Opens stores; one for the whole session, as migrating takes a while."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def template(self) -> Path:
+        """An SQLite file with the tables in it, as ``migrate`` leaves it."""
+        path = self._folder / "template.sqlite3"
+        with database(sqlite_settings(path)):
+            call_command("migrate", database=STORE, verbosity=0)
+        return path
+
+    @contextmanager
+    def open(self, kind: Kind, folder: Path, **options: Any) -> Iterator[Store]:
+        """Open a new store of this kind, with further ``OPTIONS``."""
+        entry = {
+            "BACKEND": kind.backend,
+            "QUEUES": [],
+            "OPTIONS": {"ORDER": kind.order, **options},
+        }
+        tasks = {"default": entry, "other": entry}
+        with ExitStack() as stack:
+            settings = None
+            if kind.database is not None:
+                settings = kind.database(self, folder)
+                connection = stack.enter_context(database(settings))
+                if settings["NAME"] == ":memory:":
+                    _fill(connection, self.template)
+            stack.enter_context(override_settings(TASKS=tasks))
+            # The contract's jobs wait for the test to claim them.
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(memory, "start_embedded_worker", lambda alias: None)
+            store = Store(kind, tasks, settings)
+            stack.callback(store.close)
+            yield store
+
+
+@contextmanager
+def database(settings: Mapping[str, Any], alias: str = STORE) -> Iterator[BaseDatabaseWrapper]:
+    """Add a database to ``DATABASES`` for a while, and the router that sends our tables to it."""
+    configured = connections.configure_settings({"default": {}, alias: dict(settings)})
+    connections.settings[alias] = configured[alias]
+    try:
+        with override_settings(DATABASE_ROUTERS=[StoreRouter()]):
+            yield connections[alias]
+    finally:
+        # Django's own close() leaves a database in memory open.
+        BaseDatabaseWrapper.close(connections[alias])
+        del connections[alias]
+        del connections.settings[alias]
+
+
+def _fill(connection: BaseDatabaseWrapper, template: Path) -> None:
+    connection.ensure_connection()
+    source = sqlite3.connect(template)
+    source.backup(connection.connection)
+    source.close()

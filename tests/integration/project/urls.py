@@ -1,0 +1,17 @@
+"""One page, that enqueues."""
+
+from typing import Any
+
+from jobs import tasks
+
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+
+
+def enqueue(request: HttpRequest, name: str) -> JsonResponse:
+    """Enqueue the task ``name`` with the texts of the query's ``arg``."""
+    task: Any = getattr(tasks, name)
+    return JsonResponse({"id": task.enqueue(*request.GET.getlist("arg")).id})
+
+
+urlpatterns = [path("enqueue/<str:name>/", enqueue)]

@@ -1,0 +1,306 @@
+"""A site: a database file, a folder, and the processes of one test."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from mainspring.backends.database.vendors.wakeup import PipeWakeup
+from mainspring.core import clock, codec
+from mainspring.core.ids import new_id
+from mainspring.core.jobs import Job, State
+
+from .waiting import wait_until
+
+PROJECT = Path(__file__).parent / "project"
+_COLUMNS = ", ".join(Job._fields)
+_INSERT = f"INSERT INTO mainspring_job ({_COLUMNS}) VALUES ({', '.join('?' * len(Job._fields))})"
+
+
+class Seen(NamedTuple):
+    """A job, as the store has it."""
+
+    id: str
+    task: str
+    state: State
+    workers: list[str]
+    errors: list[tuple[str, str]]
+    returned: Any
+    started_at: float | None
+    finished_at: float | None
+
+    @property
+    def kinds(self) -> list[str]:
+        """The names of the errors' classes."""
+        return [path.rpartition(".")[2] for path, _ in self.errors]
+
+
+class Site:
+    """What one test works with. ``options`` are those of ``TASKS``."""
+
+    def __init__(self, folder: Path, template: Path | None = None, **settings: Any) -> None:
+        self.folder = folder
+        self.database = folder / "db.sqlite3"
+        self.settings = {"folder": str(folder), **settings}
+        (folder / "tmp").mkdir()
+        if template is not None:
+            self.database.write_bytes(template.read_bytes())
+        self.started: list[subprocess.Popen[str]] = []
+        self._wakeup = PipeWakeup(Path(f"{self.database}-mainspring"))
+
+    # Processes
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the site's processes: boards are kept in the test's own folder."""
+        return {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "settings",
+            "SITE": json.dumps(self.settings),
+            "TMPDIR": str(self.folder / "tmp"),
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), str(self.folder)]),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def manage(self, *args: str, **options: Any) -> "subprocess.Popen[str]":
+        """Start ``manage.py`` with these arguments, in a session of its own."""
+        return self.start(sys.executable, str(PROJECT / "manage.py"), *args, **options)
+
+    def start(self, *args: str, **options: Any) -> "subprocess.Popen[str]":
+        """Start a program, in a session of its own."""
+        with self.output.open("a") as output:
+            process = subprocess.Popen(
+                args,
+                **{"stdout": output, "stderr": subprocess.STDOUT, **options},
+                cwd=self.folder,
+                env=self.environment,
+                text=True,
+                start_new_session=True,
+            )
+        self.started.append(process)
+        return process
+
+    def worker(self, *args: str) -> "subprocess.Popen[str]":
+        """Start a worker."""
+        return self.manage("mainspring", "worker", *args)
+
+    def drain(self, *args: str, timeout: float = 60) -> None:
+        """Run a worker until nothing is left."""
+        assert self.worker("--drain", *args).wait(timeout) == 0, self.output.read_text()
+
+    def stop(self, process: "subprocess.Popen[str]", timeout: float = 10) -> int:
+        """End a worker with SIGTERM; return its exit status."""
+        process.send_signal(signal.SIGTERM)
+        return process.wait(timeout)
+
+    def kill_all(self) -> None:
+        """Kill whatever the test has started and what that has forked."""
+        for process in self.started:
+            kill_tree(process)
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
+
+    # Jobs
+
+    def enqueue(
+        self,
+        name: str,
+        *args: Any,
+        queue: str = "default",
+        priority: int = 0,
+        after: float | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """Store one call of a task of ``jobs.tasks``; ``after`` are seconds from now."""
+        return self.enqueue_all([(name, *args)], queue, priority, after, kwargs)[0]
+
+    def enqueue_all(
+        self,
+        calls: list[tuple[Any, ...]],
+        queue: str = "default",
+        priority: int = 0,
+        after: float | None = None,
+        kwargs: dict[str, Any] | None = None,
+    ) -> list[str]:
+        """Store many calls, the first of which is the newest: the first to be run."""
+        now = clock.now()
+        jobs = []
+        for index, (name, *args) in enumerate(reversed(calls)):
+            at = now - len(calls) + index
+            run_after = None if after is None else at + int(after * clock.SECOND)
+            jobs.append(
+                Job(
+                    new_id(at),
+                    "default",
+                    name if "." in name else f"jobs.tasks.{name}",
+                    queue,
+                    priority,
+                    run_after or at,
+                    State.SCHEDULED if run_after else State.READY,
+                    None,
+                    codec.encode_call(args, kwargs or {}, 10_000_000),
+                    run_after,
+                    at,
+                )
+            )
+        self.execute(_INSERT, jobs)
+        self._wakeup.notify()
+        return [job.id for job in reversed(jobs)]
+
+    def execute(self, sql: str, rows: list[Any]) -> None:
+        """Run a statement for each row, in one transaction."""
+        with closing(sqlite3.connect(self.database, timeout=30)) as connection, connection:
+            connection.executemany(sql, rows)
+
+    def query(self, sql: str, *params: Any) -> list[Any]:
+        """Run a query."""
+        with closing(sqlite3.connect(self.database, timeout=30)) as connection:
+            return connection.execute(sql, params).fetchall()
+
+    def jobs(self) -> list[Seen]:
+        """Return all jobs, the oldest first."""
+        sql = f"SELECT {_COLUMNS} FROM mainspring_job ORDER BY id"
+        return [_seen(Job(*row)) for row in self.query(sql)]
+
+    def job(self, job_id: str) -> Seen:
+        """Return one job."""
+        ((*row,),) = self.query(f"SELECT {_COLUMNS} FROM mainspring_job WHERE id = ?", job_id)
+        return _seen(Job(*row))
+
+    def states(self) -> dict[State, int]:
+        """Count the jobs by state."""
+        sql = "SELECT state, count(*) FROM mainspring_job GROUP BY state"
+        return {State(state): number for state, number in self.query(sql)}
+
+    def workers(self) -> list[str]:
+        """Return the ids of the registered workers."""
+        return [row[0] for row in self.query("SELECT worker_id FROM mainspring_worker")]
+
+    def boards(self) -> list[str]:
+        """Return the names of the boards that there are."""
+        return [path.name for path in (self.folder / "tmp").glob("mainspring-*/*")]
+
+    def wait_for(self, job_id: str, *states: State, timeout: float = 20) -> Seen:
+        """Wait until a job is in one of these states; by default, until it is finished."""
+        wanted = states or (State.SUCCESSFUL, State.FAILED, State.CANCELLED)
+
+        def there() -> Seen | None:
+            seen = self.job(job_id)
+            return seen if seen.state in wanted else None
+
+        return wait_until(there, timeout, f"{job_id} {wanted}, {self.job(job_id)}")
+
+    def wait_for_all(self, timeout: float = 30) -> list[Seen]:
+        """Wait until all jobs are finished."""
+        wait_until(lambda: not any(state < 3 for state in self.states()), timeout, "all finished")
+        return self.jobs()
+
+    # What tasks and workers leave in the folder
+
+    @property
+    def output(self) -> Path:
+        """What the processes print."""
+        return self.folder / "output.txt"
+
+    def log(self, logger: str = "mainspring") -> list[dict[str, Any]]:
+        """Return the records of a logger."""
+        with suppress(FileNotFoundError):
+            lines = (self.folder / "log.jsonl").read_text().splitlines()
+            return [record for line in lines if (record := json.loads(line))["logger"] == logger]
+        return []
+
+    def logged(self, text: str, logger: str = "mainspring") -> list[dict[str, Any]]:
+        """Return the records whose message has this text."""
+        return [record for record in self.log(logger) if text in record["message"]]
+
+    def wait_for_log(self, text: str, count: int = 1, timeout: float = 20) -> list[dict[str, Any]]:
+        """Wait until so many records have this text."""
+
+        def there() -> list[dict[str, Any]]:
+            found = self.logged(text)
+            return found if len(found) >= count else []
+
+        return wait_until(there, timeout, f"{text!r} in the log")
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return (self.folder / name).exists()
+
+    def touch(self, name: str) -> None:
+        """Make a file."""
+        (self.folder / name).touch()
+
+    def wait_for_file(self, name: str, timeout: float = 20) -> str:
+        """Wait for a file that is written at once; return its text."""
+        path = self.folder / name
+        return wait_until(lambda: path.exists() and path.read_text(), timeout, name)
+
+    def lines(self, name: str = "ledger") -> list[list[str]]:
+        """Return the words of each line that tasks wrote."""
+        with suppress(FileNotFoundError):
+            return [line.split() for line in (self.folder / name).read_text().splitlines()]
+        return []
+
+
+def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """Return the living processes that a supervisor has forked."""
+    with suppress(psutil.NoSuchProcess):
+        return [
+            child
+            for child in psutil.Process(process.pid).children()
+            if child.status() != psutil.STATUS_ZOMBIE
+        ]
+    return []
+
+
+def kill_tree(process: "subprocess.Popen[str]") -> None:
+    """Kill a process and all that share its session, at once."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+    wait_until(lambda: not _group(process.pid), what=f"the end of group {process.pid}")
+
+
+def _group(leader: int) -> list[int]:
+    members = []
+    for pid in psutil.pids():
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getpgid(pid) == leader and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                members.append(pid)
+    return members
+
+
+def took(job: Callable[[], object]) -> float:
+    """Return how many seconds a call takes."""
+    began = time.monotonic()
+    job()
+    return time.monotonic() - began
+
+
+def _seen(job: Job) -> Seen:
+    return Seen(
+        job.id,
+        job.task_path.removeprefix("jobs.tasks."),
+        State(job.state),
+        codec.decode(job.worker_ids or b"[]"),
+        [tuple(error) for error in codec.decode(job.errors or b"[]")],
+        codec.decode(job.return_value or b"null"),
+        job.started_at and job.started_at / clock.SECOND,
+        job.finished_at and job.finished_at / clock.SECOND,
+    )
+
+
+def in_seconds(seconds: float) -> datetime:
+    """Return a moment from now."""
+    return datetime.now().astimezone() + timedelta(seconds=seconds)
