@@ -25,7 +25,8 @@ class MainspringConfig(AppConfig):
 
 def start_embedded_workers() -> None:
     """Start the workers of all backends with the option ``EMBEDDED``, unless they run."""
-    from mainspring.backends.base import MainspringBackend, start_embedded_worker
+    from mainspring.backends.base import MainspringBackend
+    from mainspring.backends.shared import start_embedded_worker
 
     for backend in task_backends.all():
         if isinstance(backend, MainspringBackend) and backend.config.options.embedded:
@@ -47,5 +48,7 @@ def _is_server() -> bool:
     # wsgi.py and asgi.py import these; other commands do not. runserver imports them later, in
     # the process that its reloader starts.
     if "runserver" in sys.argv[1:2]:
-        return "--noreload" in sys.argv or os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true"
+        return (
+            "--noreload" in sys.argv or os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true"
+        )
     return "django.core.wsgi" in sys.modules or "django.core.asgi" in sys.modules

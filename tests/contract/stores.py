@@ -132,10 +132,10 @@ class Store:
                 if self.database is not None:
                     connections[STORE].close()
 
-        with ThreadPoolExecutor(1) as pool:
-            future = pool.submit(run)
-            pool.shutdown(wait=False)
-            return future
+        pool = ThreadPoolExecutor(1)
+        future = pool.submit(run)
+        pool.shutdown(wait=False)
+        return future
 
     def close(self) -> None:
         for storage in self._others:

@@ -66,7 +66,7 @@ def test_an_imported_module_without_the_task_is_told():
     with pytest.raises(TaskNotFound, match="its module declares no task of that name"):
         registry.resolve("tests.unit.tasks.nothing")
     with pytest.raises(TaskNotFound, match="its module declares no task of that name"):
-        registry.resolve("tests.unit.tasks.plain")  # a function, and no task
+        registry.resolve("tests.unit.tasks.doubled")  # a function, and no task
 
 
 def test_a_module_that_is_gone_is_told(project):

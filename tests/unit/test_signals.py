@@ -14,20 +14,14 @@ SIGNALS = [task_enqueued, task_started, task_finished]
 
 
 @pytest.fixture
-def quiet():
-    """The loggers of Django's tasks as a process without any logging set up has them."""
-    names = ("django.tasks", "django", None)
-    loggers = [logging.getLogger(name) for name in names]
-    kept = [(log.handlers[:], log.level, log.propagate, log.disabled) for log in loggers]
-    for log in loggers:
-        log.handlers[:] = []
-        log.setLevel(logging.WARNING if log.name == "root" else logging.NOTSET)
-        log.propagate, log.disabled = True, False
-    yield loggers
-    for log, (handlers, level, propagate, disabled) in zip(loggers, kept, strict=True):
-        log.handlers[:] = handlers
-        log.setLevel(level)
-        log.propagate, log.disabled = propagate, disabled
+def quiet(monkeypatch):
+    """Loggers named like Django's and their root, that pytest has no handler on."""
+    root = logging.RootLogger(logging.WARNING)
+    manager = logging.Manager(root)
+    loggers = [manager.getLogger("django.tasks"), manager.getLogger("django"), root]
+    root.manager = manager
+    monkeypatch.setattr(signals, "_logger", loggers[0])
+    return loggers
 
 
 @contextmanager
@@ -70,6 +64,7 @@ def test_without_djangos_own_receiver_only_others_hear(quiet):
 
 
 def test_the_handler_of_last_resort_hears_failures(quiet, monkeypatch):
+    quiet[0].setLevel(logging.DEBUG)
     assert is_heard(task_finished, failed=True)
     assert not is_heard(task_finished)
     monkeypatch.setattr(logging, "lastResort", None)
@@ -103,12 +98,10 @@ def test_a_disabled_logger_and_disabled_logging_are_silent(quiet):
     quiet[0].disabled = True
     assert not is_heard(task_started)
     quiet[0].disabled = False
-    logging.disable(logging.CRITICAL)
-    try:
-        assert not is_heard(task_started)
-    finally:
-        logging.disable(logging.NOTSET)
     assert is_heard(task_started)
+    quiet[0].manager.disable = logging.CRITICAL  # as logging.disable() does
+    quiet[0].manager._clear_cache()
+    assert not is_heard(task_started)
 
 
 def test_what_does_not_propagate_is_not_heard_above(quiet):

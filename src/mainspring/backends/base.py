@@ -1,27 +1,24 @@
 """What every backend does for Django: validate, enqueue, get results, check the settings."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from inspect import iscoroutinefunction, isfunction
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.core import checks
-from django.core.signals import setting_changed
-from django.dispatch import receiver
-from django.tasks import TaskResultStatus
+from django.tasks import TaskResultStatus, task_backends
 from django.tasks.base import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
-from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
+from django.tasks.exceptions import InvalidTask, InvalidTaskBackend, TaskResultDoesNotExist
 from django.utils import timezone
-from django.utils.module_loading import import_string
 from django.utils.inspect import get_func_args, is_module_level_function
 
-from mainspring import conf, signals
+from mainspring import signals
+from mainspring.backends.shared import shared_config
 from mainspring.backends.storage import Storage
 from mainspring.core import clock, codec
 from mainspring.core.ids import new_id
@@ -52,11 +49,6 @@ _SLOWEST_POLL: Final = 0.05
 # The last fields of a new job, from started_at to return_value.
 _NOT_STARTED: Final = tuple(Job._field_defaults.values())
 
-# Django builds a backend per thread; what they share is kept here, by alias.
-_configs: dict[str, tuple[type, Mapping[str, Any], conf.Config]] = {}
-_storages: dict[str, tuple[conf.Config, Storage]] = {}
-_lock = threading.Lock()
-
 
 class MainspringBackend(BaseTaskBackend):
     """Base of all backends: Django's interface, on the storage verbs."""
@@ -76,7 +68,7 @@ class MainspringBackend(BaseTaskBackend):
     options_supported: ClassVar[frozenset[str]] = frozenset({"MAX_PAYLOAD"})
 
     def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
-        self.config = _shared_config(type(self), alias, params)
+        self.config = shared_config(type(self), alias, params, self.options_supported)
         super().__init__(
             alias, {"QUEUES": self.config.queues, "OPTIONS": params.get("OPTIONS", {})}
         )
@@ -207,40 +199,14 @@ class MainspringBackend(BaseTaskBackend):
         return [checks.Error(error, id="mainspring.E001") for error in self.config.errors]
 
 
-def shared_storage[S: Storage](config: conf.Config, cls: Callable[[conf.Config], S]) -> S:
-    """Return the process's one storage of these settings, made at the first call.
-
-    Raises ``InvalidTaskBackend`` if the settings are wrong.
-    """
-    found = _storages.get(config.alias)
-    if found is None or found[0] is not config:
-        config.require_valid()
-        with _lock:
-            found = _storages.get(config.alias)
-            if found is None or found[0] is not config:
-                found = _storages[config.alias] = (config, cls(config))
-    return cast("S", found[1])
-
-
-def start_embedded_worker(alias: str) -> None:
-    """See to it that this process runs the tasks of a backend itself.
-
-    The one call upwards, by name: a backend that works on its own queue needs the runtime.
-    """
-    import_string("mainspring.runtime.embedded.ensure_started")(alias)
-
-
-@receiver(setting_changed)
-def _forget_settings(*, setting: str, **_kwargs: Any) -> None:
-    """Close all storages when tests change ``TASKS``; Django forgets the backends itself."""
-    if setting == "TASKS":
-        with _lock:
-            storages = [storage for _, storage in _storages.values()]
-            _storages.clear()
-            _configs.clear()
-        for storage in storages:
-            storage.is_closed = True
-            storage.close()
+def mainspring_backend(alias: str) -> MainspringBackend:
+    """Return the backend of ``TASKS[alias]``; raises ``InvalidTaskBackend`` if it is not ours."""
+    backend = task_backends[alias]
+    if not isinstance(backend, MainspringBackend):
+        raise InvalidTaskBackend(
+            f"TASKS[{alias!r}]['BACKEND'] is {type(backend).__name__}, not one of Mainspring's."
+        )
+    return backend
 
 
 _FINISHED: Final = frozenset({TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED})
@@ -264,17 +230,6 @@ def _facts(func: Any) -> _Facts:
         iscoroutinefunction(func),
         names[0] if names else None,
     )
-
-
-def _shared_config(
-    cls: type[MainspringBackend], alias: str, params: Mapping[str, Any]
-) -> conf.Config:
-    known = _configs.get(alias)
-    if known is not None and known[0] is cls and known[1] == params:
-        return known[2]
-    config = conf.parse(alias, params, cls.options_supported)
-    _configs[alias] = (cls, dict(params), config)
-    return config
 
 
 def _as_id(result_id: str | UUID) -> str:

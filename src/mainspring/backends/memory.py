@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, ClassVar
 
-from django.tasks.base import Task as DjangoTask
-
-from mainspring.backends.base import MainspringBackend, shared_storage, start_embedded_worker
+from mainspring.backends.base import MainspringBackend
 from mainspring.backends.ready_queue import ReadyQueue, first_of
+from mainspring.backends.shared import shared_storage, start_embedded_worker
 from mainspring.backends.storage import (
     ANY_QUEUE,
     LostWorker,
@@ -29,6 +28,7 @@ from mainspring.core.jobs import Job, Outcome, State, Worker
 from mainspring.core.ordering import FAIR_EVERY
 from mainspring.core.outcomes import cancelled_errors
 from mainspring.core.results import TaskResult
+from mainspring.core.tasks import Task
 
 
 class MemoryBackend(MainspringBackend):
@@ -49,7 +49,7 @@ class MemoryBackend(MainspringBackend):
         return shared_storage(self.config, MemoryStorage)
 
     def enqueue(
-        self, task: DjangoTask, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> TaskResult[Any]:
         """Store one call and see to it that the threads run."""
         result = super().enqueue(task, args, kwargs)

@@ -47,7 +47,7 @@ class Rescued(NamedTuple):
 class Staged(NamedTuple):
     """What staging did and when it is to be done next."""
 
-    count: int
+    staged: int
     """How many jobs became ready."""
     next_at: int | None
     """When the next deferred job is due; None if none waits."""
@@ -174,8 +174,8 @@ class Storage(ABC):
     def prune(self, before: int, limit: int) -> Pruned:
         """Delete results that finished before this moment, looking at ``limit`` at most."""
 
-    def close_thread(self) -> None:
+    def close_thread(self) -> None:  # noqa: B027 # a store need not hold anything open
         """Give up what the calling thread holds open in the store."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Give up everything that is held open in the store."""

@@ -71,7 +71,7 @@ class Bench:
             self._idle,
             self._writers_and_workers,
         ]
-        figures = []
+        figures: list[Figure] = []
         for step in steps:
             self._console.print(f"… {(step.__doc__ or '').rstrip('.')}", style="dim")
             figures += step()
@@ -119,7 +119,7 @@ class Bench:
             self._wait_until_settled(self._jobs)
             end = time.time()
         ((first,),) = _query("SELECT min(started_at) FROM mainspring_job")
-        return self._jobs / (end - first / 1e6)
+        return float(self._jobs / (end - first / 1e6))
 
     def _idle(self) -> Iterator[Figure]:
         """Wake idle workers, and let them idle."""
@@ -175,17 +175,16 @@ class Bench:
         self._empty()
 
     def _new(self, number: int) -> list[Any]:
-        from mainspring.backends.base import MainspringBackend
+        from mainspring.backends.base import mainspring_backend
         from mainspring.bench.queue_tasks import no_op
 
-        backend = no_op.get_backend()
-        assert isinstance(backend, MainspringBackend)
+        backend = mainspring_backend("default")
         return [backend.new_job(no_op, (i, 2), {}) for i in range(number)]
 
     def _store(self, jobs: Sequence[Any]) -> None:
-        from mainspring.bench.queue_tasks import no_op
+        from mainspring.backends.base import mainspring_backend
 
-        storage = no_op.get_backend().storage
+        storage = mainspring_backend("default").storage
         for i in range(0, len(jobs), 1000):
             storage.enqueue(jobs[i : i + 1000])
 

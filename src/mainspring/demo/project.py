@@ -10,7 +10,6 @@ import django
 from django.core.management import call_command
 
 _TEMPLATE: Final = Path(__file__).with_name("template")
-SETTINGS: Final = "website.settings"
 
 
 def make_folder() -> Path:
@@ -29,6 +28,6 @@ def write_project(folder: Path) -> None:
 def set_up(folder: Path) -> None:
     """Put the project's settings in force in this process, and make its tables."""
     sys.path.insert(0, str(folder))
-    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+    os.environ["DJANGO_SETTINGS_MODULE"] = "website.settings"
     django.setup()
     call_command("migrate", verbosity=0)

@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from mainspring.demo.project import SETTINGS
-
 _GRACE: Final = 5  # seconds that running tasks get to finish
 _TAIL: Final = 15  # lines
 _POLL: Final = 0.02  # seconds
@@ -44,12 +42,8 @@ class WorkerProcess:
                 stderr=log,
                 # Not reached by Ctrl-C, which the demo passes on in its own time.
                 start_new_session=True,
-                env={
-                    **os.environ,
-                    "DJANGO_SETTINGS_MODULE": SETTINGS,
-                    # So that what a killed worker leaves is removed with the folder.
-                    "TMPDIR": str(temporary),
-                },
+                # So that what a killed worker leaves is removed with the folder.
+                env={**os.environ, "TMPDIR": str(temporary)},
             )
 
     def check(self) -> None:

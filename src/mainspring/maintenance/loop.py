@@ -30,7 +30,9 @@ class Maintenance:
         self._due = dict.fromkeys(loops, 0.0)
         self._changed = threading.Condition()
         self._is_stopping = False
-        self._thread = threading.Thread(target=self._turn, name="mainspring-maintenance", daemon=True)
+        self._thread = threading.Thread(
+            target=self._turn, name="mainspring-maintenance", daemon=True
+        )
 
     def add(self, loop: Loop) -> None:
         """Turn one more loop; before :meth:`start`."""

@@ -33,7 +33,7 @@ _own: set[str] = set()
 
 
 class Board:
-    """One worker process's file. The supervisor makes it; the process itself locks and writes it."""
+    """One worker process's file: made by the supervisor, locked and written by the process."""
 
     def __init__(self, path: Path) -> None:
         """Open the board at ``path``; raises ``OSError`` or ``ValueError`` if it is none."""
@@ -191,7 +191,10 @@ def boards(identity: str) -> Iterator[Board]:
 
 
 def folder() -> Path:
-    """Return the folder of this user's boards; raises ``PermissionError`` if others can write it."""
+    """Return the folder of this user's boards.
+
+    Raises ``PermissionError`` if others can write to it.
+    """
     path = Path(tempfile.gettempdir()) / f"mainspring-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()

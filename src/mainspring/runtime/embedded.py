@@ -8,10 +8,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from django.tasks import task_backends
-
-from mainspring.backends.base import MainspringBackend
-from mainspring.backends.storage import Storage
+from mainspring.backends.base import MainspringBackend, mainspring_backend
 from mainspring.core.jobs import Worker as WorkerIdentity
 from mainspring.runtime.board import Board, NoBoard
 from mainspring.runtime.identity import new_worker
@@ -31,7 +28,7 @@ class EmbeddedWorker:
     """One worker in threads of this process."""
 
     def __init__(self, backend: MainspringBackend) -> None:
-        self.storage: Storage = backend.storage
+        self.storage = backend.storage
         self._pid = os.getpid()
         identity = new_worker()
         options = WorkerOptions(
@@ -94,8 +91,7 @@ class EmbeddedWorker:
 
 def ensure_started(alias: str) -> None:
     """Start the embedded worker of a backend unless it runs."""
-    backend = task_backends[alias]
-    assert isinstance(backend, MainspringBackend)
+    backend = mainspring_backend(alias)
     worker = _workers.get(alias)
     if worker is not None and worker.serves(backend):
         return

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import sync_to_async
-
 from django.db import Error, close_old_connections, connections
 from django.db.backends.signals import connection_created
 

@@ -91,7 +91,6 @@ class AsyncLane:
         self._waiting: deque[Job] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
 
     @property
     def running(self) -> int:
@@ -106,13 +105,13 @@ class AsyncLane:
     def put(self, jobs: list[Job]) -> None:
         """Add jobs."""
         self._waiting.extend(jobs)
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(
-                target=self._turn, args=(self._loop,), name="mainspring-async", daemon=True
-            )
-            self._thread.start()
-        self._loop.call_soon_threadsafe(self._start_waiting)
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.new_event_loop()
+            threading.Thread(
+                target=self._turn, args=(loop,), name="mainspring-async", daemon=True
+            ).start()
+        loop.call_soon_threadsafe(self._start_waiting, loop)
 
     def take_all(self) -> list[Job]:
         """Return all jobs that have not started."""
@@ -137,14 +136,13 @@ class AsyncLane:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
-    def _start_waiting(self) -> None:
-        assert self._loop is not None
+    def _start_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._waiting and len(self._running) < self.size:
             try:
                 job = self._waiting.popleft()
             except IndexError:  # released just now
                 return
-            task = self._loop.create_task(self._work(job))
+            task = loop.create_task(self._work(job))
             self._running.add(task)
             task.add_done_callback(self._finished)
 
@@ -153,4 +151,4 @@ class AsyncLane:
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
-        self._start_waiting()
+        self._start_waiting(task.get_loop())

@@ -9,6 +9,7 @@ from mainspring.core.results import TaskError
 from mainspring.exceptions import WorkerLost, WorkerStopped
 from mainspring.runtime.board import Board, boards
 
+
 def find_lost(identity: str) -> Sequence[LostWorker]:
     """Return the workers on a store that died on this machine, with what they had started."""
     found = []

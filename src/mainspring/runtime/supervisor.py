@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from django.db import connections
-from django.tasks import task_backends
 
-from mainspring.backends.base import MainspringBackend
+from mainspring.backends.base import mainspring_backend
 from mainspring.core import clock
 from mainspring.exceptions import StoreUnavailable
 from mainspring.maintenance.rescuer import log_rescued
@@ -78,9 +77,7 @@ class Supervisor:
         return self._exit_status
 
     def _identity(self) -> str:
-        backend = task_backends[self._options.backend]
-        assert isinstance(backend, MainspringBackend)
-        return backend.storage.identity
+        return mainspring_backend(self._options.backend).storage.identity
 
     # Signals
 
@@ -147,8 +144,7 @@ class Supervisor:
 
         def work() -> None:
             board.come_alive()
-            backend = task_backends[self._options.backend]
-            assert isinstance(backend, MainspringBackend)
+            backend = mainspring_backend(self._options.backend)
             process = Worker(backend, worker, self._options, board)
             process.maintenance.add(Upkeep(process, supervisor))
             signal.signal(signal.SIGTERM, lambda *_: process.stop())
@@ -232,7 +228,7 @@ class Supervisor:
 
     def _rescue(self, identity: str) -> None:
         # Without children, nobody else may be there to do it for a while.
-        storage = task_backends[self._options.backend].storage
+        storage = mainspring_backend(self._options.backend).storage
         try:
             dead = lost.find_lost(identity)
             for rescued in storage.rescue(clock.now(), dead):

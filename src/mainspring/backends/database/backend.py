@@ -4,8 +4,9 @@ from typing import Any, ClassVar
 
 from django.core import checks
 
-from mainspring.backends.base import MainspringBackend, shared_storage
+from mainspring.backends.base import MainspringBackend
 from mainspring.backends.database.storage import DatabaseStorage
+from mainspring.backends.shared import shared_storage
 
 
 class DatabaseBackend(MainspringBackend):

@@ -35,7 +35,7 @@ class StoredJob(models.Model):
     class Meta:
         db_table = "mainspring_job"
         verbose_name = "job"
-        indexes = [  # noqa: RUF012
+        indexes = [
             # Unfinished rows only: a claim costs the same beside ten million finished ones.
             models.Index(
                 fields=["backend", "queue_name", "priority", "available_at"],

@@ -106,15 +106,19 @@ class DatabaseStorage(Storage):
         now = clock_now()
         stored = {job.id: job.errors for job in self.get_results(ids)}
         cancelled = []
-        with self._explained(), transaction.atomic(self._alias):
-            with connections[self._alias].cursor() as cursor:
-                for job_id, errors in stored.items():
-                    cursor.execute(
-                        self._dialect.sql("cancel"),
-                        (now, cancelled_errors(errors), job_id, self._backend),
-                    )
-                    if cursor.rowcount:
-                        cancelled.append(job_id)
+        connection = connections[self._alias]
+        with (
+            self._explained(),
+            transaction.atomic(self._alias),
+            connection.cursor() as cursor,
+        ):
+            for job_id, errors in stored.items():
+                cursor.execute(
+                    self._dialect.sql("cancel"),
+                    (now, cancelled_errors(errors), job_id, self._backend),
+                )
+                if cursor.rowcount:
+                    cancelled.append(job_id)
         return cancelled
 
     def get_results(self, ids: Sequence[str]) -> list[Job]:
@@ -207,9 +211,7 @@ class DatabaseStorage(Storage):
         row: Row | None = cursor.fetchone()
         return row
 
-    def _claim_in_order(
-        self, cursor: Any, claim: int, group: list[str], limit: int
-    ) -> "_Batch":
+    def _claim_in_order(self, cursor: Any, claim: int, group: list[str], limit: int) -> "_Batch":
         order = _newest_first if self._newest_first else _oldest_first
         if len(group) == 1 and self._newest_first:  # in one statement
             rows = self._dialect.claim_newest(cursor, (claim, self._backend, group[0]), limit)

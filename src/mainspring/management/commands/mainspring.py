@@ -33,35 +33,54 @@ class Command(BaseCommand):
         worker = subcommands.add_parser("worker", help="Run tasks until stopped.")
         worker.add_argument("--backend", default="default", help="Alias in TASKS.")
         worker.add_argument(
-            "--processes", type=_positive, default=_DEFAULTS.processes, metavar="N",
+            "--processes",
+            type=_positive,
+            default=_DEFAULTS.processes,
+            metavar="N",
             help="Processes that run tasks (default: the machine's cores, %(default)s).",
         )
         worker.add_argument(
-            "--threads", type=_positive, default=_DEFAULTS.threads, metavar="N",
+            "--threads",
+            type=_positive,
+            default=_DEFAULTS.threads,
+            metavar="N",
             help="Threads for sync tasks in each process; with 1, they run in the main thread.",
         )
         worker.add_argument(
-            "--async-concurrency", type=_positive, default=_DEFAULTS.async_concurrency,
-            metavar="N", help="Async tasks that each process runs at a time (%(default)s).",
+            "--async-concurrency",
+            type=_positive,
+            default=_DEFAULTS.async_concurrency,
+            metavar="N",
+            help="Async tasks that each process runs at a time (%(default)s).",
         )
         worker.add_argument(
-            "--queues", type=_queues, default=(ANY_QUEUE,), metavar="A,B,*",
+            "--queues",
+            type=_queues,
+            default=(ANY_QUEUE,),
+            metavar="A,B,*",
             help="Queues in order of preference; * stands for all others (default: *).",
         )
         worker.add_argument(
             "--drain", action="store_true", help="Finish everything that is ready, then exit."
         )
         worker.add_argument(
-            "--max-tasks", type=_positive, metavar="N",
+            "--max-tasks",
+            type=_positive,
+            metavar="N",
             help="Replace a process after about so many tasks.",
         )
         worker.add_argument(
-            "--max-memory", type=_positive, metavar="MB",
+            "--max-memory",
+            type=_positive,
+            metavar="MB",
             help="Replace a process that uses more memory than this.",
         )
         worker.add_argument(
-            "--shutdown-timeout", type=_seconds, default=_DEFAULTS.shutdown_timeout,
-            metavar="SECONDS", help="Time that running tasks get to finish (%(default)s).",
+            "--shutdown-timeout",
+            type=_seconds,
+            default=_DEFAULTS.shutdown_timeout,
+            metavar="SECONDS",
+            help="Time that running tasks get to finish (%(default)s).",
         )
         worker.add_argument(
             "--reload", action="store_true", help="Start anew when code changes, for development."

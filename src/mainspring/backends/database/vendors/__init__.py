@@ -8,6 +8,8 @@ from django.tasks.exceptions import InvalidTaskBackend
 from mainspring.backends.database.vendors.base import Dialect
 from mainspring.backends.database.vendors.sqlite import SQLiteDialect
 
+__all__ = ["SUPPORTED", "Dialect", "dialect_of"]
+
 SUPPORTED: Final[dict[str, type[Dialect]]] = {"sqlite": SQLiteDialect}
 
 

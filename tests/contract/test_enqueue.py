@@ -1,0 +1,121 @@
+"""enqueue: stores new jobs, in the caller's transaction where the store has one."""
+
+import pytest
+from django.db import transaction
+
+from mainspring.backends.storage import Storage
+from mainspring.core import codec
+from mainspring.core.jobs import State
+from tests.contract.jobs import ALL, deferred, enqueued, ids, job, registered, state_of, stored
+from tests.contract.stores import STORE, Store
+
+PAYLOADS = {
+    "nothing": ((), {}),
+    "empty values": (("", [], {}, [[]], {"": {}}), {"empty": ""}),
+    "big whole numbers": ((2**53 + 1, 2**64, -(2**63) - 1, 10**3999), {}),
+    "floats": ((0.1, 1e-320, 1.7976931348623157e308, -0.0, 1.0, 1e22), {}),
+    "plain values": ((True, False, None, 0), {"key": None}),
+    "text": (("žluťoučký 🐎 \x00 \x7f \u2028 \\ \" ' %s %% ?1", "\n\r\t"), {"ключ": "значение"}),
+    "nested": (([{"a": [1, {"b": []}]}] * 3,), {}),
+    "a megabyte": (("x" * 1_000_000,), {}),
+    "a long list": ((list(range(100_000)),), {}),
+}
+
+
+def test_one_job_is_stored_as_it_is(storage: Storage) -> None:
+    new = job(queue_name="mail", priority=-7)
+    storage.enqueue([new])
+    assert stored(storage, new.id) == new
+
+
+def test_many_jobs_are_stored_as_they_are(storage: Storage) -> None:
+    new = [*(job(at) for at in range(500)), deferred(10)]
+    storage.enqueue(new)
+    assert sorted(storage.get_results(ids(new))) == sorted(new)
+
+
+def test_no_job_is_a_harmless_enqueue(storage: Storage) -> None:
+    storage.enqueue([])
+    assert storage.stats().ready == {}
+
+
+@pytest.mark.parametrize("arguments", PAYLOADS.values(), ids=PAYLOADS)
+def test_arguments_and_return_values_come_back_byte_for_byte(
+    storage: Storage, arguments: tuple[tuple[object, ...], dict[str, object]]
+) -> None:
+    from mainspring.core import outcomes
+
+    body = codec.encode_call(*arguments, 10**8)
+    new = job(arguments=body)
+    storage.enqueue([new])
+    worker = registered(storage)
+    (claimed,) = storage.claim(worker, ALL, 1)
+    assert claimed.arguments == body
+    assert claimed == new._replace(state=State.RUNNING, claim=claimed.claim)
+    storage.settle(worker, [outcomes.succeeded(claimed, worker.id, 1, 2, body)])
+    found = stored(storage, new.id)
+    assert found.arguments == body
+    assert found.return_value == body
+    assert type(found.arguments) is type(found.return_value) is bytes
+    args, kwargs = codec.decode_call(found.arguments)
+    assert (tuple(args), kwargs) == arguments
+    assert repr(args) == repr(list(arguments[0]))
+
+
+@pytest.fixture
+def transactional(store: Store) -> Storage:
+    """The verbs of a store that is part of the caller's transactions."""
+    if store.kind.database is None:
+        pytest.skip("memory knows no transactions")
+    return store.storage
+
+
+def test_a_job_that_is_enqueued_in_a_transaction_is_claimed_after_the_commit(
+    store: Store, transactional: Storage
+) -> None:
+    if not store.kind.has_threads:
+        pytest.skip("the worker shares the caller's connection")
+    worker = registered(transactional)
+    with transaction.atomic(STORE):
+        (new,) = enqueued(transactional, 0)
+        assert state_of(transactional, new.id) == State.READY  # the caller sees its own
+        # Reading, as writing would wait for the caller's transaction.
+        assert store.in_thread(lambda: transactional.get_results([new.id])).result(10) == []
+    assert ids(transactional.claim(worker, ALL, 10)) == [new.id]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_jobs_are_rolled_back_with_the_transaction(transactional: Storage, number: int) -> None:
+    new = [job(at) for at in range(number)]
+    with pytest.raises(ZeroDivisionError), transaction.atomic(STORE):
+        transactional.enqueue(new)
+        raise ZeroDivisionError
+    assert transactional.get_results(ids(new)) == []
+    assert transactional.claim(registered(transactional), ALL, 10) == []
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_jobs_are_rolled_back_with_a_savepoint(transactional: Storage, number: int) -> None:
+    inside = [job(at) for at in range(number)]
+    with transaction.atomic(STORE):
+        before = enqueued(transactional, 0)
+        with pytest.raises(ZeroDivisionError), transaction.atomic(STORE):
+            transactional.enqueue(inside)
+            raise ZeroDivisionError
+        after = enqueued(transactional, 1, 2)
+    claimed = transactional.claim(registered(transactional), ALL, 10)
+    assert sorted(ids(claimed)) == sorted(ids([*before, *after]))
+
+
+def test_jobs_of_a_released_savepoint_are_kept(transactional: Storage) -> None:
+    with transaction.atomic(STORE), transaction.atomic(STORE):
+        new = enqueued(transactional, 0, 1)
+    assert sorted(ids(transactional.claim(registered(transactional), ALL, 10))) == sorted(ids(new))
+
+
+def test_a_cancel_is_rolled_back_with_the_transaction(transactional: Storage) -> None:
+    (new,) = enqueued(transactional, 0)
+    with pytest.raises(ZeroDivisionError), transaction.atomic(STORE):
+        assert transactional.cancel([new.id]) == [new.id]
+        raise ZeroDivisionError
+    assert stored(transactional, new.id) == new

@@ -1,0 +1,246 @@
+"""heartbeat, retire and rescue: liveness comes from the lease, and nothing is lost."""
+
+import pytest
+
+from mainspring.backends.storage import Rescued, Storage
+from mainspring.core import codec
+from mainspring.core.clock import SECOND
+from mainspring.core.jobs import State
+from mainspring.core.outcomes import MAX_CRASHES
+from tests.contract.jobs import (
+    ALL,
+    LEASE,
+    LOST,
+    START,
+    STOPPED,
+    claimed,
+    died,
+    enqueued,
+    ids,
+    in_order,
+    registered,
+    state_of,
+    stored,
+    succeeded,
+    worker,
+)
+from tests.contract.stores import Store
+
+
+def test_the_first_heartbeat_registers_and_the_next_ones_renew(storage: Storage) -> None:
+    one = worker()
+    assert not storage.heartbeat(one, START)
+    assert storage.heartbeat(one, START + SECOND)
+    assert storage.heartbeat(one, START + 2 * SECOND)
+    assert list(storage.stats().workers) == [one.id]
+
+
+def test_workers_are_registered_one_by_one(store: Store) -> None:
+    storage, another = store.storage, store.another_process()
+    first, second = registered(storage), registered(another)
+    assert list(storage.stats().workers) == sorted([first.id, second.id])
+
+
+def test_a_retired_worker_is_off_the_register(storage: Storage) -> None:
+    one = registered(storage)
+    storage.retire(one)
+    assert list(storage.stats().workers) == []
+    assert not storage.heartbeat(one, START)
+
+
+def test_retiring_twice_is_harmless(storage: Storage) -> None:
+    one = registered(storage)
+    storage.retire(one)
+    storage.retire(one)
+    storage.retire(worker())
+
+
+def test_nothing_is_rescued_while_the_lease_lasts(storage: Storage) -> None:
+    one = registered(storage)
+    (taken,) = claimed(storage, one, 0)
+    assert storage.rescue(START + LEASE - 1) == []
+    assert stored(storage, taken.id) == taken
+
+
+def test_a_renewed_lease_lasts_longer(storage: Storage) -> None:
+    one = registered(storage)
+    claimed(storage, one, 0)
+    storage.heartbeat(one, START + LEASE - 1)
+    assert storage.rescue(START + 2 * LEASE - 2) == []
+    assert len(storage.rescue(START + 2 * LEASE - 1)) == 1
+
+
+def test_when_the_lease_has_ended_all_jobs_become_ready_with_an_error(store: Store) -> None:
+    storage, another = store.storage, store.another_process()
+    one = registered(storage)
+    taken = claimed(storage, one, 0, 1)
+    now = START + LEASE
+    rescued = another.rescue(now)
+    expected = [Rescued(job.id, job.task_path, one.id, State.READY, True) for job in taken]
+    assert sorted(rescued) == sorted(expected)
+    for job in taken:
+        found = stored(storage, job.id)
+        assert found.state == State.READY
+        assert found.claim is None
+        assert found.available_at == job.available_at
+        assert found.finished_at is None
+        assert found.started_at == found.last_attempted_at == START
+        assert codec.decode(found.worker_ids or b"[]") == [one.id]
+        ((path, text),) = codec.decode(found.errors or b"[]")
+        assert path == "mainspring.exceptions.WorkerLost"
+        assert one.id in text
+        assert "lease" in text
+
+
+def test_a_rescued_worker_is_off_the_register(storage: Storage) -> None:
+    one = registered(storage)
+    storage.rescue(START + LEASE)
+    assert list(storage.stats().workers) == []
+    assert not storage.heartbeat(one, START + LEASE + SECOND)
+    assert storage.heartbeat(one, START + LEASE + 2 * SECOND)
+
+
+def test_only_the_worker_whose_lease_ended_is_rescued(storage: Storage) -> None:
+    gone, alive = registered(storage), registered(storage, START + SECOND)
+    (lost,) = claimed(storage, gone, 0)
+    (kept,) = claimed(storage, alive, 1)
+    assert [one.job_id for one in storage.rescue(START + LEASE)] == [lost.id]
+    assert state_of(storage, kept.id) == State.RUNNING
+    assert list(storage.stats().workers) == [alive.id]
+
+
+def test_of_a_dead_worker_what_had_started_keeps_an_error_and_the_rest_nothing(
+    store: Store,
+) -> None:
+    storage, another = store.storage, store.another_process()
+    one = registered(storage)
+    new = enqueued(storage, 0, 1, 2)
+    taken = {job.id: job for job in storage.claim(one, ALL, 10)}
+    running = taken[new[1].id]
+    rescued = {r.job_id: r for r in another.rescue(START + SECOND, [died(one, [running])])}
+    assert {r.job_id: r.was_started for r in rescued.values()} == {
+        new[0].id: False,
+        new[1].id: True,
+        new[2].id: False,
+    }
+    assert {r.state for r in rescued.values()} == {State.READY}
+    assert stored(storage, new[0].id) == new[0]
+    assert stored(storage, new[2].id) == new[2]
+    found = stored(storage, running.id)
+    assert codec.decode(found.errors or b"[]") == [list(LOST)]
+    assert codec.decode(found.worker_ids or b"[]") == [one.id]
+    assert found.last_attempted_at == START
+
+
+def test_a_worker_known_to_be_dead_is_rescued_before_its_lease_ends(storage: Storage) -> None:
+    one = registered(storage)
+    (taken,) = claimed(storage, one, 0)
+    assert len(storage.rescue(START, [died(one)])) == 1
+    assert state_of(storage, taken.id) == State.READY
+    assert storage.rescue(START, [died(one)]) == []
+
+
+def test_a_dead_worker_that_nobody_knows_is_no_error(storage: Storage) -> None:
+    assert storage.rescue(START, [died(worker())]) == []
+
+
+def test_what_a_dead_worker_had_settled_stays_settled(storage: Storage) -> None:
+    one = registered(storage)
+    done, running = claimed(storage, one, 0, 1)
+    storage.settle(one, [succeeded(done, one)])
+    assert ids_of(storage.rescue(START, [died(one, [done, running])])) == [running.id]
+    assert state_of(storage, done.id) == State.SUCCESSFUL
+
+
+def ids_of(rescued: list[Rescued]) -> list[str]:
+    return [one.job_id for one in rescued]
+
+
+def test_a_rescue_is_done_once_however_many_try(store: Store) -> None:
+    storage, another = store.storage, store.another_process()
+    one = registered(storage)
+    claimed(storage, one, *range(5))
+    assert len(storage.rescue(START + LEASE)) + len(another.rescue(START + LEASE)) == 5
+
+
+def test_a_rescued_job_keeps_its_place_in_the_order(store: Store) -> None:
+    storage, one = store.storage, registered(store.storage)
+    claimed(storage, one, 1, 3, 5)
+    enqueued(storage, 2, 4)
+    storage.rescue(START + LEASE)
+    taken = storage.claim(registered(storage), ALL, 10)
+    assert [job.available_at - START for job in taken] == in_order(store.kind.order, range(1, 6))
+
+
+def test_a_settle_after_a_rescue_is_fenced(store: Store) -> None:
+    storage, another = store.storage, store.another_process()
+    one = registered(storage)
+    taken = claimed(storage, one, 0, 1)
+    another.rescue(START + LEASE)
+    assert sorted(storage.settle(one, [succeeded(job, one) for job in taken])) == sorted(ids(taken))
+    assert storage.release(one, taken) == 0
+    assert {state_of(storage, job.id) for job in taken} == {State.READY}
+
+
+def test_a_worker_that_was_given_up_can_go_on(storage: Storage) -> None:
+    one = registered(storage)
+    claimed(storage, one, 0)
+    storage.rescue(START + LEASE)
+    storage.heartbeat(one, START + LEASE)
+    (again,) = storage.claim(one, ALL, 10)
+    assert storage.settle(one, [succeeded(again, one)]) == []
+
+
+def test_the_last_of_too_many_crashes_fails_the_job(storage: Storage) -> None:
+    (new,) = enqueued(storage, 0)
+    dead = []
+    for crash in range(1, MAX_CRASHES + 1):
+        one = registered(storage)
+        dead.append(one.id)
+        taken = storage.claim(one, ALL, 1)
+        now = START + crash * SECOND
+        (rescued,) = storage.rescue(now, [died(one, taken)])
+        assert rescued.state == (State.FAILED if crash == MAX_CRASHES else State.READY)
+    found = stored(storage, new.id)
+    assert found.state == State.FAILED
+    assert found.finished_at == START + MAX_CRASHES * SECOND
+    assert codec.decode(found.errors or b"[]") == [list(LOST)] * MAX_CRASHES
+    assert codec.decode(found.worker_ids or b"[]") == dead
+    assert storage.claim(registered(storage), ALL, 1) == []
+
+
+def test_leases_that_end_count_as_crashes(storage: Storage) -> None:
+    (new,) = enqueued(storage, 0)
+    for _ in range(MAX_CRASHES):
+        storage.claim(registered(storage), ALL, 1)
+        storage.rescue(START + LEASE)
+    assert state_of(storage, new.id) == State.FAILED
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_what_is_no_crash_never_fails_a_job(storage: Storage, started: bool) -> None:
+    """A shutdown that ran out of time, and a crash while the job only waited, do not count."""
+    (new,) = enqueued(storage, 0)
+    number = 2 * MAX_CRASHES
+    for _ in range(number):
+        one = registered(storage)
+        taken = storage.claim(one, ALL, 1)
+        end = died(one, taken, STOPPED) if started else died(one)
+        assert [r.state for r in storage.rescue(START, [end])] == [State.READY]
+    found = stored(storage, new.id)
+    assert found.state == State.READY
+    errors = codec.decode(found.errors or b"[]")
+    assert errors == ([list(STOPPED)] * number if started else [])
+
+
+def test_a_job_that_succeeds_after_crashes_keeps_its_errors(storage: Storage) -> None:
+    (new,) = enqueued(storage, 0)
+    first, second = registered(storage), registered(storage)
+    storage.rescue(START, [died(first, storage.claim(first, ALL, 1))])
+    (again,) = storage.claim(second, ALL, 1)
+    storage.settle(second, [succeeded(again, second)])
+    found = stored(storage, new.id)
+    assert found.state == State.SUCCESSFUL
+    assert codec.decode(found.errors or b"[]") == [list(LOST)]
+    assert codec.decode(found.worker_ids or b"[]") == [first.id, second.id]
+    assert found.started_at == START
