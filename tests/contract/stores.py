@@ -88,6 +88,16 @@ KINDS = (
     Kind("sqlite-in-memory", _DATABASE, "lifo", _sqlite_memory, has_threads=False),
 )
 
+on_databases = pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind.database is not None], ids=str, indirect=True
+)
+with_threads = pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind.has_threads], ids=str, indirect=True
+)
+with_processes = pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind.has_processes], ids=str, indirect=True
+)
+
 
 @dataclass
 class Store:
@@ -120,9 +130,6 @@ class Store:
 
     def in_thread(self, call: Callable[[], Any]) -> "Future[Any]":
         """Have ``call`` called in another thread, which leaves nothing open behind it."""
-        if not self.kind.has_threads:
-            pytest.skip("each thread has a database of its own")
-
         def run() -> Any:
             try:
                 return call()

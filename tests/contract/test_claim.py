@@ -5,6 +5,7 @@ from itertools import count
 import pytest
 
 from mainspring.backends.storage import Storage
+from mainspring.core import outcomes
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import Job, State
 from mainspring.core.ordering import FAIR_EVERY
@@ -62,8 +63,6 @@ def test_a_deferred_job_is_ordered_by_its_moment_and_not_by_its_enqueueing(store
 
 
 def test_a_job_that_was_postponed_is_ordered_by_its_new_moment(store: Store) -> None:
-    from mainspring.core import outcomes
-
     storage, worker = store.storage, registered(store.storage)
     enqueued(storage, 1)
     (claimed,) = storage.claim(worker, ALL, 1)
@@ -221,9 +220,9 @@ def test_the_wait_is_bounded_where_claims_also_settle(storage: Storage) -> None:
     held: list[Job] = []
     for turn in range(1, FAIR_EVERY + 1):
         enqueued(storage, turn, turn, priority=100)
-        outcomes = [succeeded(job, worker) for job in held]
+        settled = [succeeded(job, worker) for job in held]
         storage.settle(worker, [])  # a settle alone takes no turn
-        lost, held = storage.settle_and_claim(worker, outcomes, ALL, 1)
+        lost, held = storage.settle_and_claim(worker, settled, ALL, 1)
         assert lost == []
         storage.settle_and_claim(worker, [], ALL, 0)
     assert ids(held) == [old.id]

@@ -4,10 +4,10 @@ import pytest
 from django.db import transaction
 
 from mainspring.backends.storage import Storage
-from mainspring.core import codec
+from mainspring.core import codec, outcomes
 from mainspring.core.jobs import State
 from tests.contract.jobs import ALL, deferred, enqueued, ids, job, registered, state_of, stored
-from tests.contract.stores import STORE, Store
+from tests.contract.stores import STORE, Store, on_databases, with_processes
 
 PAYLOADS = {
     "nothing": ((), {}),
@@ -43,8 +43,6 @@ def test_no_job_is_a_harmless_enqueue(storage: Storage) -> None:
 def test_arguments_and_return_values_come_back_byte_for_byte(
     storage: Storage, arguments: tuple[tuple[object, ...], dict[str, object]]
 ) -> None:
-    from mainspring.core import outcomes
-
     body = codec.encode_call(*arguments, 10**8)
     new = job(arguments=body)
     storage.enqueue([new])
@@ -62,60 +60,54 @@ def test_arguments_and_return_values_come_back_byte_for_byte(
     assert repr(args) == repr(list(arguments[0]))
 
 
-@pytest.fixture
-def transactional(store: Store) -> Storage:
-    """The verbs of a store that is part of the caller's transactions."""
-    if store.kind.database is None:
-        pytest.skip("memory knows no transactions")
-    return store.storage
-
-
-def test_a_job_that_is_enqueued_in_a_transaction_is_claimed_after_the_commit(
-    store: Store, transactional: Storage
-) -> None:
-    if not store.kind.has_threads:
-        pytest.skip("the worker shares the caller's connection")
-    worker = registered(transactional)
+@with_processes
+def test_a_job_that_is_enqueued_in_a_transaction_is_claimed_after_the_commit(store: Store) -> None:
+    storage = store.storage
+    worker = registered(storage)
     with transaction.atomic(STORE):
-        (new,) = enqueued(transactional, 0)
-        assert state_of(transactional, new.id) == State.READY  # the caller sees its own
+        (new,) = enqueued(storage, 0)
+        assert state_of(storage, new.id) == State.READY  # the caller sees its own
         # Reading, as writing would wait for the caller's transaction.
-        assert store.in_thread(lambda: transactional.get_results([new.id])).result(10) == []
-    assert ids(transactional.claim(worker, ALL, 10)) == [new.id]
+        assert store.in_thread(lambda: storage.get_results([new.id])).result(10) == []
+    assert ids(storage.claim(worker, ALL, 10)) == [new.id]
 
 
+@on_databases
 @pytest.mark.parametrize("number", [1, 3])
-def test_jobs_are_rolled_back_with_the_transaction(transactional: Storage, number: int) -> None:
+def test_jobs_are_rolled_back_with_the_transaction(storage: Storage, number: int) -> None:
     new = [job(at) for at in range(number)]
     with pytest.raises(ZeroDivisionError), transaction.atomic(STORE):
-        transactional.enqueue(new)
+        storage.enqueue(new)
         raise ZeroDivisionError
-    assert transactional.get_results(ids(new)) == []
-    assert transactional.claim(registered(transactional), ALL, 10) == []
+    assert storage.get_results(ids(new)) == []
+    assert storage.claim(registered(storage), ALL, 10) == []
 
 
+@on_databases
 @pytest.mark.parametrize("number", [1, 3])
-def test_jobs_are_rolled_back_with_a_savepoint(transactional: Storage, number: int) -> None:
+def test_jobs_are_rolled_back_with_a_savepoint(storage: Storage, number: int) -> None:
     inside = [job(at) for at in range(number)]
     with transaction.atomic(STORE):
-        before = enqueued(transactional, 0)
+        before = enqueued(storage, 0)
         with pytest.raises(ZeroDivisionError), transaction.atomic(STORE):
-            transactional.enqueue(inside)
+            storage.enqueue(inside)
             raise ZeroDivisionError
-        after = enqueued(transactional, 1, 2)
-    claimed = transactional.claim(registered(transactional), ALL, 10)
+        after = enqueued(storage, 1, 2)
+    claimed = storage.claim(registered(storage), ALL, 10)
     assert sorted(ids(claimed)) == sorted(ids([*before, *after]))
 
 
-def test_jobs_of_a_released_savepoint_are_kept(transactional: Storage) -> None:
+@on_databases
+def test_jobs_of_a_released_savepoint_are_kept(storage: Storage) -> None:
     with transaction.atomic(STORE), transaction.atomic(STORE):
-        new = enqueued(transactional, 0, 1)
-    assert sorted(ids(transactional.claim(registered(transactional), ALL, 10))) == sorted(ids(new))
+        new = enqueued(storage, 0, 1)
+    assert sorted(ids(storage.claim(registered(storage), ALL, 10))) == sorted(ids(new))
 
 
-def test_a_cancel_is_rolled_back_with_the_transaction(transactional: Storage) -> None:
-    (new,) = enqueued(transactional, 0)
+@on_databases
+def test_a_cancel_is_rolled_back_with_the_transaction(storage: Storage) -> None:
+    (new,) = enqueued(storage, 0)
     with pytest.raises(ZeroDivisionError), transaction.atomic(STORE):
-        assert transactional.cancel([new.id]) == [new.id]
+        assert storage.cancel([new.id]) == [new.id]
         raise ZeroDivisionError
-    assert stored(transactional, new.id) == new
+    assert stored(storage, new.id) == new

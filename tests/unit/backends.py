@@ -43,4 +43,3 @@ class AuditedBackend(KeptBackend):
     """A backend whose tasks have a field more."""
 
     task_class = AuditedTask
-

@@ -111,8 +111,7 @@ def test_a_value_comes_back_exactly(value):
 def test_whatever_is_accepted_is_what_django_accepts_and_comes_back(value):
     try:
         body = encode_value(value, ENOUGH)
-    except (TypeError, ValueError) as error:
-        assert str(error).startswith("Unsupported")
+    except (TypeError, ValueError):
         return
     assert same(decode_value(body), normalize_json(value))
 
@@ -316,7 +315,7 @@ def test_the_limit_is_in_bytes_and_inclusive():
     with pytest.raises(ValueError, match="MAX_PAYLOAD"):
         encode_call(("é" * 10,), {}, len(body) - 1)
     assert encode_value("é" * 10, 22) is not None
-    with pytest.raises(ValueError, match="The return value takes 22 bytes.*allows 21"):
+    with pytest.raises(ValueError, match=r"The return value takes 22 bytes.*allows 21"):
         encode_value("é" * 10, 21)
 
 

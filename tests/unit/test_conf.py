@@ -95,8 +95,14 @@ def test_wrong_options_name_the_setting(key, value, said):
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"options": {"MAX_PAYLAOD": 1}}, "unknown option 'MAX_PAYLAOD' (did you mean 'MAX_PAYLOAD"),
-        ({"options": {"max_payload": 1}}, "unknown option 'max_payload' (did you mean 'MAX_PAYLOAD"),
+        (
+            {"options": {"MAX_PAYLAOD": 1}},
+            "unknown option 'MAX_PAYLAOD' (did you mean 'MAX_PAYLOAD",
+        ),
+        (
+            {"options": {"max_payload": 1}},
+            "unknown option 'max_payload' (did you mean 'MAX_PAYLOAD",
+        ),
         ({"options": {"COLOUR": 1}}, "unknown option 'COLOUR' (known: EMBEDDED, LEASE"),
         ({"options": {5: 1}}, "unknown option 5 (known:"),
         ({"options": [1]}, "['OPTIONS'] must be a dict, not [1] (list)"),
@@ -162,7 +168,9 @@ def test_check_tells_wrong_settings():
         errors = task_backends["default"].check()
         assert [error.id for error in errors] == ["mainspring.E001"] * 2
         assert all(isinstance(error, checks.Error) for error in errors)
-        with pytest.raises(SystemCheckError, match=r"TASKS\['default'\]\['QUEUES'\] must be a list"):
+        with pytest.raises(
+            SystemCheckError, match=r"TASKS\['default'\]\['QUEUES'\] must be a list"
+        ):
             call_command("check")
     call_command("check")
 

@@ -56,7 +56,9 @@ def test_a_forked_process_draws_numbers_of_its_own():
     new_id(moment)  # so that there are numbers left that both would use
     read, write = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside other tests' threads
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of forking beside other tests' threads
         child = os.fork()
     if not child:
         os.write(write, "".join(new_id(moment) for _ in range(100)).encode())

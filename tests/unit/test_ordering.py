@@ -14,9 +14,9 @@ from mainspring.core.ordering import KEYS
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def result(number=1, priority=0, run_after=None, enqueued_at=START, id=None):
+def result(number=1, priority=0, run_after=None, enqueued_at=START, text=None):
     return TaskResult(
-        id=id or f"{number:032x}",
+        id=text or f"{number:032x}",
         status=TaskResultStatus.READY,
         task_path="app.tasks.work",
         queue_name="default",
@@ -74,7 +74,7 @@ def test_run_after_counts_instead_of_the_moment_of_enqueueing():
 
 def test_ids_that_are_not_hexadecimal_have_their_order_too():
     ids = ["map:2", "map:1", "é", "", "a", "a:0", "f" * 64]
-    results = [result(id=one) for one in ids if one]
+    results = [result(text=one) for one in ids if one]
     assert sorted(results, key=lifo) == sorted(results)
     assert [one.id for one in sorted(results, key=fifo)] == sorted(one for one in ids if one)
 
@@ -99,4 +99,4 @@ def test_heapq_pops_in_order():
 
 
 def test_the_option_order_has_these_keys():
-    assert KEYS == {"lifo": lifo, "fifo": fifo}
+    assert dict(KEYS) == {"lifo": lifo, "fifo": fifo}

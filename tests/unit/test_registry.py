@@ -93,7 +93,9 @@ def test_a_module_that_cannot_be_imported_is_told_and_tried_again(project, code,
     assert registry.resolve("newproject.broken.work").call() == "done"
 
 
-@pytest.mark.parametrize("path", ["", ".", "work", "..", "tests..work", ".tests.work", "tests.\0.x"])
+@pytest.mark.parametrize(
+    "path", ["", ".", "work", "..", "tests..work", ".tests.work", "tests.\0.x"]
+)
 def test_a_path_that_is_none_is_told(path):
     with pytest.raises(TaskNotFound, match="There is no task"):
         registry.resolve(path)

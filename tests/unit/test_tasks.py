@@ -483,11 +483,11 @@ def test_bad_arguments_are_refused_by_name_and_nothing_is_stored():
         ("\ud800", ValueError),
         ("x" * 10 * 1024 * 1024, ValueError),
     ]:
-        with pytest.raises(error, match="rgument 2|Argument 'due'|argument 2"):
+        with pytest.raises(error, match=r"[Aa]rgument 2"):
             tasks.keep.enqueue(1, bad)
-        with pytest.raises(error, match="rgument 'due'"):
+        with pytest.raises(error, match=r"[Aa]rgument 'due'"):
             tasks.keep.enqueue(1, due=bad)
-        with pytest.raises(error, match="rgument 'due'"):
+        with pytest.raises(error, match=r"[Aa]rgument 'due'"):
             asyncio.run(tasks.keep.aenqueue(1, due=bad))
     assert len(KEPT.jobs) == before
 

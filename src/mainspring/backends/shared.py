@@ -1,4 +1,4 @@
-"""What the backends of one process share: Django builds one per thread, settings and store are one."""
+"""What the backends of one process share: settings and store, where Django builds many backends."""
 
 import threading
 from collections.abc import Callable, Mapping

@@ -9,6 +9,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": os.environ["MAINSPRING_BENCH_DATABASE"],
+        "OPTIONS": {"transaction_mode": "IMMEDIATE"},
     }
 }
 INSTALLED_APPS = ["mainspring", "mainspring.backends.database"]

@@ -28,6 +28,11 @@ def declared(path: str) -> "Task[..., Any] | None":
     return _tasks.get(path)
 
 
+def tasks() -> "list[Task[..., Any]]":
+    """Return the tasks declared in the modules that are imported."""
+    return list(_tasks.values())
+
+
 def resolve(path: str, trusted_module: str | None = None) -> "Task[..., Any]":
     """Return the task declared under ``path``, importing the module that declares it if need be.
 
@@ -59,7 +64,7 @@ def _import_for(path: str, trusted_module: str | None) -> None:
             import_module(module)
             break
         except ModuleNotFoundError as error:
-            if error.name != module:  # the module is there, and what it imports is not
+            if not f"{module}.".startswith(f"{error.name}."):  # it is there; what it imports is not
                 raise _not_importable(path, module, error) from error
             missing = missing or error
         except (Exception, SystemExit) as error:  # whatever the module's own code raises

@@ -73,6 +73,8 @@ class _UnfrozenTask(DjangoTask):
         except BaseException:
             self._set(before)
             raise
+        if registry.declared(self.module_path) is None:  # another function, of another path
+            registry.register(self.module_path, cast("Task[..., Any]", self))
         return self
 
     def _set(self, values: dict[str, Any]) -> None:

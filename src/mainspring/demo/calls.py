@@ -55,7 +55,8 @@ class Calls:
         failed = counts.get(State.FAILED, 0)
         return Progress(counts.get(State.SUCCESSFUL, 0) + failed, failed)
 
-    def results(self) -> Iterator[TaskResult[Any]]:
-        """Yield all results."""
+    def results(self, check: Callable[[], None]) -> Iterator[TaskResult[Any]]:
+        """Yield all results; ``check`` may raise."""
         for some in batched(self._ids, _TOGETHER):
+            check()
             yield from map(TaskResult.from_job, self._storage.get_results(some))

@@ -11,6 +11,7 @@ from mainspring.demo.calls import Progress
 from mainspring.demo.numbers import duration
 
 _BETWEEN_LINES: Final = 2.0  # seconds
+_REST: Final = 53  # columns for what stands beside the bar
 
 
 class Display:
@@ -23,10 +24,10 @@ class Display:
         # Drawn when something is known, by the one thread: no signal comes in between.
         self._bar = Bar(
             SpinnerColumn(finished_text=" "),
-            BarColumn(bar_width=None),
+            # Ends before the right margin, or the "^C" of the terminal would break the line.
+            BarColumn(bar_width=min(max(console.width - _REST, 10), 60)),
             TextColumn("{task.description}"),
             console=console,
-            expand=True,
             auto_refresh=False,
         )
         self._row = self._bar.add_task(self._describe(Progress(0, 0)), total=total)

@@ -54,7 +54,8 @@ class Scenario:
                 self._await_ready(calls, worker)
                 self._enqueue(calls, size)
                 self._watch(calls, worker)
-            summary = summarize(calls.results(), str(self._sources))
+            results = calls.results(self._interrupts.check)
+            summary = summarize(results, str(self._sources))
             report.print_summary(self._console, summary, size)
 
     @contextmanager

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from mainspring.core import clock
@@ -13,6 +13,7 @@ from mainspring.exceptions import StoreUnavailable
 logger = logging.getLogger("mainspring")
 
 _AFTER_FAILURE: Final = 1.0  # seconds
+_NEVER: Final = float("inf")
 
 
 class Loop(ABC):
@@ -26,7 +27,9 @@ class Loop(ABC):
 class Maintenance:
     """Turns loops in a thread of its own, each when it is due; they are harmless to repeat."""
 
-    def __init__(self, loops: Sequence[Loop]) -> None:
+    def __init__(self, loops: Sequence[Loop], after_failure: Callable[[], None]) -> None:
+        """``after_failure`` gives up what the thread holds open in a store that failed."""
+        self._after_failure = after_failure
         self._due = dict.fromkeys(loops, 0.0)
         self._changed = threading.Condition()
         self._is_stopping = False
@@ -59,7 +62,10 @@ class Maintenance:
         while not self._is_stopping:
             for loop, due in list(self._due.items()):
                 if due <= time.monotonic():
-                    self._due[loop] = time.monotonic() + self._safely(loop)
+                    self._due[loop] = _NEVER  # before the step, so that a hurry during it counts
+                    pause = self._safely(loop)
+                    with self._changed:
+                        self._due[loop] = min(time.monotonic() + pause, self._due[loop])
             with self._changed:
                 left = min(self._due.values()) - time.monotonic()
                 if left > 0 and not self._is_stopping:
@@ -69,6 +75,7 @@ class Maintenance:
         try:
             return loop.step(clock.now())
         except StoreUnavailable:  # the worker itself meets it, too, and says so
+            self._after_failure()
             return _AFTER_FAILURE
         except Exception:
             name = type(loop).__name__

@@ -23,14 +23,19 @@ class Rescuer(Loop):
         storage: Storage,
         find_lost: Callable[[], Sequence[LostWorker]],
         forget: Callable[[LostWorker], None],
+        is_steady: Callable[[], bool],
     ) -> None:
+        """``is_steady`` tells whether an ended lease means that its worker is gone."""
         self._storage = storage
         self._find_lost = find_lost
         self._forget = forget
+        self._is_steady = is_steady
         self._next_leases = 0
 
     def step(self, now: int) -> float:
         """Rescue what there is to rescue."""
+        if not self._is_steady():
+            return _INTERVAL
         lost = self._find_lost()
         if lost or now >= self._next_leases:
             self._next_leases = now + _LEASES

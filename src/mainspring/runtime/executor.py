@@ -2,6 +2,7 @@
 
 import contextvars
 import logging
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.tasks import TaskResultStatus, task_backends
@@ -52,6 +53,10 @@ class Executor:
         self._tells_finished = signals.is_heard(signals.task_finished)
         self._tells_failed = signals.is_heard(signals.task_finished, failed=True)
 
+    def knows_async_tasks(self) -> bool:
+        """Whether any declared task is a coroutine function."""
+        return any(iscoroutinefunction(task.func) for task in registry.tasks())
+
     def is_async(self, job: Job) -> bool:
         """Whether the job's task is a coroutine function; False where its code is not there."""
         try:
@@ -83,6 +88,7 @@ class Executor:
                     self._backend, task_result=_result_of(job, outcome)
                 )
         except BaseException as error:  # noqa: BLE001 # a task may raise SystemExit and the like
+            self._surroundings.restore()  # telling of the error takes the usual recursion limit
             outcome = self._failed(job, started_at, error)
             if self._tells_failed:  # in here, so that the log gets the traceback
                 signals.task_finished.send_robust(

@@ -1,5 +1,6 @@
 """Keeper: looks after what the threads that run tasks cannot while they run them."""
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -9,10 +10,13 @@ from mainspring.exceptions import StoreUnavailable
 if TYPE_CHECKING:
     from mainspring.runtime.worker import Worker
 
+logger = logging.getLogger("mainspring")
+
 _TICK: Final = 0.004  # seconds
 _SETTLE_AFTER: Final = 4_000  # microseconds: with a tick and a write, 10 ms after the task ended
 _RELEASE_AFTER: Final = 200_000  # microseconds that claimed jobs may wait to be started
 _CLAIM_EVERY: Final = 100_000  # microseconds
+_AFTER_FAILURE: Final = 1.0  # seconds
 
 
 class Keeper:
@@ -56,7 +60,10 @@ class Keeper:
             try:
                 self._tick(clock.now())
             except StoreUnavailable:  # said by the worker
-                pause.wait(1)
+                pause.wait(_AFTER_FAILURE)
+            except Exception:  # the worker's own thread meets it, too, and ends the process
+                logger.exception("The keeper failed; it goes on", extra={"loop": "Keeper"})
+                pause.wait(_AFTER_FAILURE)
         self._worker.storage.close_thread()
 
     def _tick(self, now: int) -> None:
@@ -64,9 +71,9 @@ class Keeper:
         finished_at = worker.oldest_finished_at()
         if finished_at is not None and now - finished_at > _SETTLE_AFTER:
             worker.settle()
-        if len(worker.waiting) and now - worker.claimed_at > _RELEASE_AFTER:
+        if worker.has_leftovers and now - worker.claimed_at > _RELEASE_AFTER:
             worker.release_waiting()
             self._next_claim = now + 10 * _CLAIM_EVERY
-        elif worker.is_running_inline and now >= self._next_claim:
+        elif worker.is_occupied and now >= self._next_claim:
             self._next_claim = now + _CLAIM_EVERY
             worker.claim_async()

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from mainspring.core.jobs import Job, Outcome
@@ -91,16 +92,22 @@ class AsyncLane:
         self._waiting: deque[Job] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def running(self) -> int:
-        """How many jobs run."""
-        return len(self._running)
+        self._is_stopping = False
 
     @property
     def load(self) -> int:
         """How many jobs run or wait."""
         return len(self._running) + len(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many jobs run as may."""
+        return len(self._running) >= self.size
+
+    @property
+    def surplus(self) -> int:
+        """How many jobs wait because it is full."""
+        return len(self._waiting) if self.is_full else 0
 
     def put(self, jobs: list[Job]) -> None:
         """Add jobs."""
@@ -125,13 +132,17 @@ class AsyncLane:
 
     def stop(self) -> None:
         """End the loop; its jobs must have finished."""
+        self._is_stopping = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while not self._is_stopping:  # a task may stop the loop, but not for the others
+                # What a coroutine that a task has spawned raises ends the loop: asyncio's rule.
+                with suppress(SystemExit, KeyboardInterrupt):
+                    loop.run_forever()
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()

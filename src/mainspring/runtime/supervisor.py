@@ -32,13 +32,17 @@ logger = logging.getLogger("mainspring")
 _TICK: Final = 1.0  # seconds
 _FIRST_BACKOFF: Final = 0.5
 _SLOWEST_BACKOFF: Final = 30.0
+_YOUNG: Final = 1.0  # seconds
+_FORGIVEN: Final = 5  # children that die young, one after the other
 CHANGED: Final = 3
 """The exit status for "files have changed, start me anew", as Django's autoreload has it."""
+_UNDRAINED: Final = 4  # of a child that is to be replaced and has not drained all
 
 
 @dataclass(slots=True)
 class _Child:
     board: Board
+    started: float
 
 
 class Supervisor:
@@ -69,11 +73,11 @@ class Supervisor:
             self._reap()
             if self._stop_by is not None and time.monotonic() >= self._stop_by:
                 self._kill()
+            if self._must_rescue and not self._children and not self._starts:
+                self._rescue_last(identity)
         if self._watcher:
             os.kill(self._watcher, signal.SIGKILL)
             os.waitpid(self._watcher, 0)
-        if self._must_rescue:
-            self._rescue(identity)
         return self._exit_status
 
     def _identity(self) -> str:
@@ -149,9 +153,11 @@ class Supervisor:
             process.maintenance.add(Upkeep(process, supervisor))
             signal.signal(signal.SIGTERM, lambda *_: process.stop())
             process.run()
+            if self._options.drain and not process.is_drained:
+                sys.exit(_UNDRAINED)
 
         supervisor = os.getpid()
-        self._children[self._fork(work)] = _Child(board)
+        self._children[self._fork(work)] = _Child(board, time.monotonic())
 
     def _fork(self, work: Callable[[], object]) -> int:
         connections.close_all()
@@ -204,7 +210,7 @@ class Supervisor:
     def _ended(self, child: _Child, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
         was_ready = child.board.is_ready
-        if code:
+        if code and code != _UNDRAINED:
             child.board.record_exit(status)
             self._must_rescue = True
             logger.error(
@@ -213,21 +219,31 @@ class Supervisor:
                 signal.Signals(-code).name if code < 0 else f"exit code {code}",
                 extra={"worker_id": child.board.worker_id, "exit_code": code},
             )
-            if not was_ready:
-                child.board.remove()
+        if not was_ready:
+            child.board.remove()
         child.board.close()
         if self._stop_by is not None or (self._options.drain and not code):
             return
-        self._failures = 0 if was_ready or not code else self._failures + 1
-        self._starts.append(time.monotonic() + self._backoff())
+        now = time.monotonic()
+        if code in {0, _UNDRAINED} or (was_ready and now - child.started >= _YOUNG):
+            self._failures = 0
+        else:  # tasks may kill some young ones without its being the worker's fault
+            self._failures = max(self._failures, 0 if was_ready else _FORGIVEN) + 1
+        self._starts.append(now + self._backoff())
 
     def _backoff(self) -> float:
-        if not self._failures:
-            return 0.0
-        return min(_FIRST_BACKOFF * 2.0 ** (self._failures - 1), _SLOWEST_BACKOFF)
+        too_many = self._failures - _FORGIVEN
+        return min(_FIRST_BACKOFF * 2.0 ** (too_many - 1), _SLOWEST_BACKOFF) if too_many > 0 else 0
+
+    def _rescue_last(self, identity: str) -> None:
+        # Without children, nobody else may be there to do it for a while. While draining, the
+        # others may have left before what a dead one held was there to be taken.
+        self._must_rescue = False
+        self._rescue(identity)
+        if self._options.drain and self._stop_by is None:
+            self._starts = [0.0] * self._options.processes
 
     def _rescue(self, identity: str) -> None:
-        # Without children, nobody else may be there to do it for a while.
         storage = mainspring_backend(self._options.backend).storage
         try:
             dead = lost.find_lost(identity)
@@ -237,3 +253,5 @@ class Supervisor:
                 lost.forget(identity, worker)
         except StoreUnavailable as error:
             logger.error("%s The next worker to start will rescue what was running.", error)  # noqa: TRY400
+        finally:
+            storage.close_thread()  # a child that is forked later must not have it

@@ -23,12 +23,20 @@ class Upkeep(Loop):
         self._worker = worker
         self._supervisor = supervisor
         self._most = worker.options.max_memory
+        self._has_stopped = False
 
     def step(self, now: int) -> float:  # noqa: ARG002
         """Stop the worker, which loses nothing, where there is reason to."""
+        if self._has_stopped:
+            return _INTERVAL
         if os.getppid() != self._supervisor:
             self._stop("its supervisor is gone")
-        elif self._most is not None and (used := resident_memory()) > self._most:
+        # Not before it has run anything: what a process uses from its start, its successor uses, too.
+        elif (
+            self._most is not None
+            and self._worker.has_worked
+            and (used := resident_memory()) > self._most
+        ):
             self._stop(f"it uses {used / 2**20:.0f} MB of memory")
         return _INTERVAL
 
@@ -39,6 +47,7 @@ class Upkeep(Loop):
             reason,
             extra={"worker_id": self._worker.identity.id},
         )
+        self._has_stopped = True
         self._worker.stop()
 
 

@@ -30,6 +30,7 @@ logger = logging.getLogger("mainspring")
 
 _IDLE: Final = 1.0  # seconds until an idle worker looks by itself
 _LOOK: Final = 0.1  # seconds until a busy worker looks for more async work by itself
+_LEAVE: Final = 1_000_000  # microseconds that what was given back is left to others
 _FIRST_RETRY: Final = 0.1  # seconds after the store failed
 _SLOWEST_RETRY: Final = 5.0
 
@@ -60,29 +61,34 @@ class Worker:
         self.coroutines = AsyncLane(self.executor, self._done, options.async_concurrency)
         self.claimed_at = 0
         self.is_running_inline = False
+        self.is_drained = False
+        self._has_swept = False
         self._async_share = 0.0
+        self._claim_after = 0
+        self._held = 0  # jobs that are claimed and neither settled nor released
         self._finished: list[Outcome] = []
-        self._lock = threading.Lock()
         self._exchanging = threading.Lock()
         self._nudged = threading.Event()
         self._stopping = False
         self._failing = False
-        self._left = _with_jitter(options.max_tasks)
+        self._most = self._left = _with_jitter(options.max_tasks)
         self.keeper = Keeper(self)
-        self.maintenance, self._stager = self._maintenance(backend)
+        self._add_maintenance(backend)
 
-    def _maintenance(self, backend: MainspringBackend) -> tuple[Maintenance, Stager]:
+    def _add_maintenance(self, backend: MainspringBackend) -> None:
         storage, identity = self.storage, self.storage.identity
-        stager = Stager(storage)
-        loops = [
-            Heartbeat(self, backend.config.options.lease),
-            Rescuer(
-                storage, lambda: lost.find_lost(identity), lambda dead: lost.forget(identity, dead)
-            ),
-            stager,
-            Pruner(storage, backend.config.options.result_ttl),
-        ]
-        return Maintenance(loops), stager
+        heartbeat = Heartbeat(self, backend.config.options.lease)
+        self._rescuer = Rescuer(
+            storage,
+            lambda: lost.find_lost(identity),
+            lambda dead: lost.forget(identity, dead),
+            heartbeat.is_steady,
+        )
+        self._stager = Stager(storage)
+        pruner = Pruner(storage, backend.config.options.result_ttl)
+        self.maintenance = Maintenance(
+            [heartbeat, self._rescuer, self._stager, pruner], storage.close_thread
+        )
 
     # Turning
 
@@ -139,9 +145,25 @@ class Worker:
             self._nudged.wait(_LOOK)
             self._nudged.clear()
         elif not claimed and self.options.drain and not self.is_busy:
-            self._stopping = True
+            self._sweep()
         elif claimed < room:
             self._idle()
+        if claimed:
+            self._has_swept = False
+
+    def _sweep(self) -> None:
+        # What is due by now, and what the dead have left, is to be drained, too: then look again.
+        if self._has_swept:
+            self.is_drained = self._stopping = True
+            return
+        try:
+            self._rescuer.step(clock.now())
+            self._stager.step(clock.now())
+        except StoreUnavailable as error:
+            self._store_failed(error)
+            self._after_failure()
+        else:
+            self._has_swept = True
 
     def _idle(self) -> None:
         # Anything new may be deferred: then the stager has to know when it is due.
@@ -178,6 +200,8 @@ class Worker:
 
     def _room(self) -> int:
         """Return how many jobs to claim now."""
+        if self.coroutines.is_full and (self.coroutines.surplus or clock.now() < self._claim_after):
+            return 0  # it might be async tasks again
         if self.threads is None:
             sync = self.pace.batch(1)
         else:
@@ -189,7 +213,7 @@ class Worker:
 
     def _async_room(self) -> int:
         # As far as recent claims brought async tasks; else it would be sync ones to wait.
-        return int((self.coroutines.size - self.coroutines.load) * self._async_share)
+        return max(int((self.coroutines.size - self.coroutines.load) * self._async_share), 0)
 
     def exchange(self, limit: int) -> int:
         """Settle what has finished and claim up to ``limit`` jobs; return how many came."""
@@ -201,10 +225,12 @@ class Worker:
                 lost_ids, jobs = self.storage.settle_and_claim(
                     self.identity, outcomes, self.options.queues, limit
                 )
-            except StoreUnavailable as error:
+            except BaseException as error:
                 self._put_back(outcomes)
-                self._store_failed(error)
+                if isinstance(error, StoreUnavailable):
+                    self._store_failed(error)
                 raise
+            self._held += len(jobs) - len(outcomes)
             self._store_works()
             self._say_lost(lost_ids)
             if outcomes:
@@ -218,9 +244,14 @@ class Worker:
         self.exchange(0)
 
     def claim_async(self) -> None:
-        """Claim for the event loop while the thread that claims is busy with a sync task."""
+        """Claim for the event loop while sync tasks take all that is there for them.
+
+        Where the last claims brought no async task, one job is claimed to see whether it is one.
+        """
+        if self._is_done() or self.coroutines.is_full or not self.executor.knows_async_tasks():
+            return
         unstarted = len(self.waiting) + self.coroutines.load
-        room = min(self._async_room(), self.board.room - unstarted)
+        room = min(max(self._async_room(), 1), self.board.room - unstarted, self._left)
         if room > 0:
             self.exchange(room)
 
@@ -228,7 +259,8 @@ class Worker:
         self.executor.listen()
         coroutines = [job for job in jobs if self.executor.is_async(job)]
         self._async_share = (self._async_share + len(coroutines) / len(jobs)) / 2
-        self.claimed_at = clock.now()
+        if not (self.is_running_inline and len(self.waiting)):
+            self.claimed_at = clock.now()
         if coroutines:
             self.coroutines.put(coroutines)
             self.keeper.watch()
@@ -256,27 +288,47 @@ class Worker:
             return None
 
     def release_waiting(self) -> None:
-        """Give back what was claimed and has not started."""
-        jobs = [*self.waiting.take_all(), *self.coroutines.take_all()]
-        if not jobs:
-            return
-        try:
-            self.storage.release(self.identity, jobs)
-        except StoreUnavailable as error:
-            self._store_failed(error)
-            for job in jobs:
-                self.waiting.put(job)
+        """Give back what was claimed and has not started, and leave it to others for a while."""
+        with self._exchanging:
+            sync, coroutines = self.waiting.take_all(), self.coroutines.take_all()
+            jobs = [*sync, *coroutines]
+            if not jobs:
+                return
+            try:
+                self.storage.release(self.identity, jobs)
+            except BaseException as error:
+                for job in sync:
+                    self.waiting.put(job)
+                if coroutines:
+                    self.coroutines.put(coroutines)
+                if not isinstance(error, StoreUnavailable):
+                    raise
+                self._store_failed(error)
+            else:
+                self._held -= len(jobs)
+                self._claim_after = clock.now() + _LEAVE
 
     @property
     def is_busy(self) -> bool:
         """Whether anything is claimed, runs or is not settled."""
-        return bool(
-            self._finished
-            or len(self.waiting)
-            or self.coroutines.load
-            or self.is_running_inline
-            or (self.threads is not None and self.threads.running)
-        )
+        return self._held > 0
+
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether anything waits that was claimed, as what runs takes longer than expected."""
+        return bool(len(self.waiting) or self.coroutines.surplus)
+
+    @property
+    def is_occupied(self) -> bool:
+        """Whether sync tasks take all the threads that there are for them."""
+        if self.threads is None:
+            return self.is_running_inline
+        return self.threads.running >= self.threads.size
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether any task has run."""
+        return self._left < self._most
 
     # Ending
 
@@ -309,6 +361,8 @@ class Worker:
         time.sleep(uniform(_FIRST_RETRY, 1.0))  # noqa: S311 # so that workers do not all come at once
 
     def _store_failed(self, error: StoreUnavailable) -> None:
+        # The file may be another one by the time it can be used again, or writable only then.
+        self.storage.close_thread()
         if not self._failing:
             self._failing = True
             logger.error(
@@ -330,7 +384,8 @@ class Worker:
     def _say_lost(self, ids: Sequence[str]) -> None:
         for task_id in ids:
             logger.warning(
-                "Task id=%s had been given to another worker; worker %s drops its outcome",
+                "Task id=%s has been given to another worker or deleted; worker %s drops its "
+                "outcome",
                 task_id,
                 self.identity.id,
                 extra={"task_id": task_id, "worker_id": self.identity.id},

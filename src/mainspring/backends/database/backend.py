@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.apps import apps
 from django.core import checks
 
 from mainspring.backends.base import MainspringBackend
@@ -29,8 +30,6 @@ class DatabaseBackend(MainspringBackend):
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Return what is wrong with the settings, the missing app included."""
-        from django.apps import apps
-
         problems = super().check(**kwargs)
         if not apps.is_installed("mainspring.backends.database"):
             problems.append(
@@ -41,4 +40,6 @@ class DatabaseBackend(MainspringBackend):
                     id="mainspring.E002",
                 )
             )
+        elif not self.config.errors:
+            problems += self.storage.check()
         return problems

@@ -7,9 +7,11 @@ from functools import cached_property
 from itertools import count
 from typing import Any, Final, NamedTuple
 
+from django.core.checks import CheckMessage, Error
 from django.db import DatabaseError, InterfaceError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.tasks.base import TASK_MAX_PRIORITY
+from django.tasks.exceptions import InvalidTaskBackend
 
 from mainspring.backends.database.connections import WorkerConnections
 from mainspring.backends.database.vendors import Dialect, dialect_of
@@ -354,6 +356,13 @@ class DatabaseStorage(Storage):
     def describe(self) -> str:
         """See :meth:`Storage.describe`."""
         return f"database {self._dialect.alias!r} ({connections[self._alias].display_name})"
+
+    def check(self) -> list[CheckMessage]:
+        """Return what is wrong with the database's settings, for ``manage.py check``."""
+        try:
+            return self._dialect.check(connections[self._alias])
+        except InvalidTaskBackend as error:
+            return [Error(str(error), id="mainspring.E003")]
 
     @property
     def identity(self) -> str:

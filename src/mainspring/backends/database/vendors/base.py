@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
+from django.core.checks import CheckMessage
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mainspring.backends.database.statements import statement
@@ -28,6 +29,10 @@ class Dialect(ABC):
     @abstractmethod
     def identity(self) -> str:
         """A text that is the same wherever the same database is meant, and only there."""
+
+    @abstractmethod
+    def check(self, connection: BaseDatabaseWrapper) -> list[CheckMessage]:
+        """Return what in the database's settings stands in the way of many writers."""
 
     @abstractmethod
     def prepare_database(self, connection: BaseDatabaseWrapper) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote, urlsplit
 
+from django.core.checks import CheckMessage, Warning  # noqa: A004 # Django's name
 from django.db import Error, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -52,6 +53,22 @@ class SQLiteDialect(Dialect):
     def identity(self) -> str:
         """The file, or this process for a database in memory."""
         return f"sqlite:{self._path or os.getpid()}"
+
+    def check(self, connection: BaseDatabaseWrapper) -> list[CheckMessage]:
+        """Warn about transactions that take the write lock only half-way."""
+        mode = connection.settings_dict["OPTIONS"].get("transaction_mode") or "DEFERRED"
+        if self._path is None or mode.upper() != "DEFERRED":
+            return []
+        return [
+            Warning(
+                f"DATABASES[{self.alias!r}] begins its transactions without a lock, so an atomic() "
+                "block that reads before it writes fails with 'database is locked' whenever a "
+                "worker has written in between.",
+                hint=f'Set DATABASES[{self.alias!r}]["OPTIONS"] = '
+                '{"transaction_mode": "IMMEDIATE"}.',
+                id="mainspring.W001",
+            )
+        ]
 
     def prepare_database(self, connection: BaseDatabaseWrapper) -> None:
         """Turn on the write-ahead log, which stays on: readers and a writer then coexist."""

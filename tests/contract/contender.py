@@ -1,0 +1,147 @@
+"""Another process on the same store: ``Contender`` starts it, the rest of this file runs in it."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+_ROOT = Path(__file__).parents[2]
+_TIMEOUT = 30  # seconds
+
+
+class Contender:
+    """A process that plays one of the roles below; it talks in lines of JSON."""
+
+    def __init__(self, store: Any, role: str, *arguments: Any) -> None:
+        settings = {
+            "DATABASES": {"default": {}, "store": _plain(store.database)},
+            "TASKS": store.tasks,
+            "INSTALLED_APPS": ["mainspring", "mainspring.backends.database", "tests"],
+            "DATABASE_ROUTERS": ["tests.contract.stores.StoreRouter"],
+            "USE_TZ": True,
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.contract.contender", role, json.dumps(arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=_ROOT,
+            env={**os.environ, "MAINSPRING_CONTENDER": json.dumps(settings)},
+        )
+
+    def __enter__(self) -> Self:
+        self.answer()  # it is there
+        return self
+
+    def tell(self, what: Any) -> None:
+        """Send a line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        """Wait for a line and return what it says."""
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], _TIMEOUT)
+        assert ready, "the process does not answer"
+        line = self._process.stdout.readline()
+        assert line, "the process has ended"
+        return json.loads(line)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self._process.kill()
+        self._process.communicate(timeout=_TIMEOUT)
+        assert kind is not None or self._process.returncode == 0
+
+
+def _plain(database: dict[str, Any]) -> dict[str, Any]:
+    return {**database, "NAME": str(database["NAME"])}
+
+
+# In the process
+
+
+def say(what: Any) -> None:
+    print(json.dumps(what), flush=True)  # noqa: T201
+
+
+def hear() -> Any:
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
+
+
+def produce_one_by_one() -> None:
+    """Enqueue a job whenever told, and answer when that began."""
+    from tests.contract.tasks import add
+
+    say("ready")
+    while hear():
+        began = time.monotonic()
+        add.enqueue(1)
+        say(began)
+
+
+def produce(number: int) -> None:
+    """Enqueue many calls, one by one; answer their ids."""
+    from tests.contract.tasks import add
+
+    say("ready")
+    hear()
+    say([add.enqueue(i).id for i in range(number)])
+
+
+def work(batch: int) -> None:
+    """Claim and settle until told that no more will come; answer the ids that were claimed."""
+    from django.tasks import task_backends
+
+    from mainspring.core import clock, outcomes
+    from mainspring.core.jobs import Worker
+
+    storage = task_backends["default"].storage
+    worker = Worker(f"contender-{os.getpid()}", os.getpid())
+    storage.heartbeat(worker, clock.now())
+    say("ready")
+    hear()
+    taken: list[str] = []
+    lost: list[str] = []
+    settled: list[Any] = []
+    while True:
+        is_last = bool(select.select([sys.stdin], [], [], 0)[0])
+        dropped, jobs = storage.settle_and_claim(worker, settled, ["*"], batch)
+        lost += dropped
+        taken += [job.id for job in jobs]
+        now = clock.now()
+        settled = [outcomes.succeeded(job, worker.id, now, now, b"1") for job in jobs]
+        if not jobs:
+            if is_last:
+                break
+            storage.wait_for_work(0.1)
+    say([taken, lost])
+    storage.retire(worker)
+    storage.close()
+
+
+ROLES: dict[str, Callable[..., None]] = {
+    one.__name__: one for one in (produce_one_by_one, produce, work)
+}
+
+
+def main() -> None:
+    import django
+    from django.conf import settings
+    from django.db import connections
+
+    settings.configure(**json.loads(os.environ["MAINSPRING_CONTENDER"]))
+    django.setup()
+    ROLES[sys.argv[1]](*json.loads(sys.argv[2]))
+    connections.close_all()
+
+
+if __name__ == "__main__":
+    main()
