@@ -18,21 +18,33 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site.database
 
 
-@pytest.fixture
-def make_site(tmp_path: Path, template: Path) -> Iterator[Callable[..., Site]]:
-    """A function that makes a site with these settings; its processes end with the test."""
+def _makes_sites(folder: Path, template: Path) -> Iterator[Callable[..., Site]]:
     made: list[Site] = []
 
     def make(**settings: Any) -> Site:
-        folder = tmp_path / f"site{len(made)}"
-        folder.mkdir()
-        made.append(Site(folder, template, **settings))
+        own = folder / f"site{len(made)}"
+        own.mkdir()
+        made.append(Site(own, template, **settings))
         return made[-1]
 
     yield make
     for site in made:
         site.kill_all()
         shutil.rmtree(site.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, template: Path) -> Iterator[Callable[..., Site]]:
+    """A function that makes a site with these settings; its processes end with the test."""
+    yield from _makes_sites(tmp_path, template)
+
+
+@pytest.fixture(scope="module")
+def make_sites(
+    tmp_path_factory: pytest.TempPathFactory, template: Path
+) -> Iterator[Callable[..., Site]]:
+    """The same for sites that the tests of a module share."""
+    yield from _makes_sites(tmp_path_factory.mktemp("sites"), template)
 
 
 @pytest.fixture

@@ -86,6 +86,7 @@ class Site:
                 env=self.environment,
                 text=True,
                 start_new_session=True,
+                umask=self.settings.get("umask", -1),
             )
         self.started.append(process)
         return process

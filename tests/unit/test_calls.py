@@ -1,8 +1,9 @@
+import asyncio
 import traceback
 
 import pytest
 
-from mainspring import TaskError
+from mainspring import Task, TaskError
 from mainspring.core.calls import MAX_TRACEBACK, Call, describe
 from tests.unit import tasks
 
@@ -26,9 +27,26 @@ class Vicious(Exception):
 
 
 def test_a_call_knows_what_running_it_takes():
-    assert Call.of(tasks.add) == (tasks.add, tasks.add.func, False, False)
+    assert Call.of(tasks.add) == (tasks.add.func, False, False)
     assert Call.of(tasks.add_soon).is_async
     assert Call.of(tasks.describe).takes_context
+
+
+class CountedTask(Task):
+    __slots__ = ()
+
+    def call(self, *args, **kwargs):
+        return "called", Task.call(self, *args, **kwargs)
+
+    async def acall(self, *args, **kwargs):
+        return "called soon"
+
+
+def test_a_task_with_a_call_of_its_own_is_called_by_it():
+    assert Call.of(CountedTask(func=tasks.add.func)).func(1, 2) == ("called", 3)
+    call = Call.of(CountedTask(func=tasks.add_soon.func))
+    assert asyncio.run(call.func()) == "called soon"
+    assert call.is_async
 
 
 @pytest.mark.parametrize("error", [ValueError("text"), SystemExit(3), KeyboardInterrupt()])

@@ -39,6 +39,11 @@ def test_no_moment_is_too_early_for_a_bound():
     assert first_id_at(-5) == "0" * 12
 
 
+def test_ids_of_one_millisecond_sort_by_the_microsecond():
+    made = [new_id(moment) for moment in range(1_700_000_000_000_000, 1_700_000_000_001_000)]
+    assert made == sorted(made)
+
+
 def test_ids_of_one_moment_differ():
     moment = clock.now()
     assert len({new_id(moment) for _ in range(20_000)}) == 20_000

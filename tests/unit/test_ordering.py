@@ -84,7 +84,7 @@ def test_without_time_zones_the_hour_that_comes_twice_keeps_its_order():
         hour = timedelta(hours=1)
         instants = [datetime(2025, 10, 25, 22, 30, tzinfo=UTC) + hour * i for i in range(5)]
         results = [
-            result(i, enqueued_at=clock.to_datetime(clock.to_moment(instant)))
+            result(9 - i, enqueued_at=clock.to_datetime(clock.to_moment(instant)))
             for i, instant in enumerate(instants)
         ]
         shuffled = random.Random(1).sample(results, len(results))

@@ -269,8 +269,10 @@ def test_nothing_else_is_equal_to_it():
         assert made != other
         assert other != made
         assert (made == other) is False
-    assert made != tuple(made)
-    assert tuple(made) != made
+    for plain in (tuple(made), made._replace()[:]):
+        assert made != plain
+        assert plain != made
+        assert (made == plain) is (plain == made) is False
     assert made == ANY
 
 

@@ -92,6 +92,12 @@ def test_the_loggers_level_counts(quiet):
     assert not is_heard(task_finished, failed=True)
 
 
+def test_beside_a_handler_the_one_of_last_resort_is_silent(quiet):
+    quiet[0].addHandler(handler := logging.StreamHandler(io.StringIO()))
+    handler.setLevel(logging.CRITICAL)
+    assert not is_heard(task_finished, failed=True)
+
+
 def test_a_disabled_logger_and_disabled_logging_are_silent(quiet):
     quiet[0].addHandler(logging.StreamHandler(io.StringIO()))
     quiet[0].setLevel(logging.DEBUG)

@@ -15,15 +15,19 @@ _HALF: Final = MAX_TRACEBACK // 2
 class Call(NamedTuple):
     """What running a task takes, looked up once per task and not once per call."""
 
-    task: Task[..., Any]
     func: Callable[..., Any]
+    """The task's function; or its ``call`` or ``acall``, where a subclass has its own."""
     takes_context: bool
     is_async: bool
 
     @classmethod
     def of(cls, task: Task[..., Any]) -> "Call":
         """Return the call of ``task``."""
-        return cls(task, task.func, task.takes_context, iscoroutinefunction(task.func))
+        is_async = iscoroutinefunction(task.func)
+        name = "acall" if is_async else "call"
+        # Calling the function itself saves 0.4 µs.
+        is_own = getattr(type(task), name) is not getattr(Task, name)
+        return cls(getattr(task, name) if is_own else task.func, task.takes_context, is_async)
 
 
 def describe(error: BaseException) -> TaskError:

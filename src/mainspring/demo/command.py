@@ -27,7 +27,7 @@ def run(argv: list[str]) -> int:
             folder = options.files or files.standard_library()
             skip = frozenset() if options.files else files.INSTALLED
             found = files.find_files(folder, interrupts.check, skip)
-            if not found:
+            if not found.files:
                 parser.error(f"{folder} holds no Python files (*.py)")
             Scenario(console, interrupts, folder, found, options.processes, options.keep).run()
         except Interrupted:

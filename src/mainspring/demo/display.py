@@ -17,10 +17,11 @@ _REST: Final = 53  # columns for what stands beside the bar
 class Display:
     """Shows how far ``total`` calls are; a context manager."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int, started: float) -> None:
+        """``started`` is the moment, of the monotonic clock, that rates are computed from."""
         self._console = console
         self._total = total
-        self._started = self._told = time.monotonic()
+        self._started = self._told = started
         # Drawn when something is known, by the one thread: no signal comes in between.
         self._bar = Bar(
             SpinnerColumn(finished_text=" "),
@@ -60,7 +61,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._console.print(text)
+        self._console.print(text, markup=False)
 
     def _describe(self, progress: Progress) -> str:
         finished, failed = progress

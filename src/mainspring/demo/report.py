@@ -80,7 +80,9 @@ def _print_speed(console: Console, summary: Summary, size: int) -> None:
     ):
         table.add_row(name, *(duration(percentile(values, share)) for share in _PERCENTILES))
     console.print(table)
-    console.print("All were enqueued at once: most of that wait is for others' turns.")
+    console.print(
+        "Tasks are enqueued faster than they run: most of that wait is for others' turns."
+    )
     calls, seconds = len(summary.runs), max(summary.seconds, 1e-6)
     console.print(
         f"[bold]{count(calls, 'task')} in {duration(seconds)}[/bold]: "
@@ -90,8 +92,8 @@ def _print_speed(console: Console, summary: Summary, size: int) -> None:
 
 def _print_failures(console: Console, failures: Sequence[Failure]) -> None:
     columns = (
-        Column("File", ratio=1, overflow="fold"),
-        Column("Error", ratio=1, overflow="fold"),
+        Column("File", ratio=6, overflow="fold"),
+        Column("Error", ratio=5, overflow="fold"),
     )
     table = _table(console, f"{count(len(failures), 'task')} failed", *columns)
     for failure in failures[:_MOST_FAILURES]:

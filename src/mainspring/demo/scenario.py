@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from rich.text import Text
 from mainspring.demo import project, report
 from mainspring.demo.calls import Calls
 from mainspring.demo.display import Display
-from mainspring.demo.files import SourceFile
+from mainspring.demo.files import Found
 from mainspring.demo.interrupts import Interrupts
 from mainspring.demo.numbers import count, duration, megabytes
 from mainspring.demo.summary import summarize
@@ -23,7 +23,7 @@ from mainspring.demo.worker import WorkerEnded, WorkerProcess
 _POLL: Final = 0.1  # seconds
 _RARELY: Final = 10  # so many times as long as a count took, until the next
 _START: Final = 60.0  # seconds that the worker has to get ready
-_STALL: Final = 30.0  # seconds without progress until that is told
+_STALL: Final = 15.0  # seconds without progress until that is told
 
 
 class Scenario:
@@ -34,14 +34,15 @@ class Scenario:
         console: Console,
         interrupts: Interrupts,
         sources: Path,
-        files: Sequence[SourceFile],
+        found: Found,
         processes: int,
         keep: bool,
     ) -> None:
         self._console = console
         self._interrupts = interrupts
         self._sources = sources
-        self._files = files
+        self._found = found
+        self._files = found.files
         self._processes = processes
         self._keep = keep
 
@@ -52,8 +53,9 @@ class Scenario:
             with self._worker(folder) as worker:
                 calls = Calls()
                 self._await_ready(calls, worker)
+                started = time.monotonic()
                 self._enqueue(calls, size)
-                self._watch(calls, worker)
+                self._watch(calls, worker, started)
             results = calls.results(self._interrupts.check)
             summary = summarize(results, str(self._sources))
             report.print_summary(self._console, summary, size)
@@ -82,8 +84,7 @@ class Scenario:
             yield worker
         finally:
             # A second signal is for those who cannot wait.
-            patience = self._interrupts.count + 1
-            worker.stop(lambda: self._interrupts.count >= max(patience, 2))
+            worker.stop(lambda: self._interrupts.count > 1)
 
     def _await_ready(self, calls: Calls, worker: WorkerProcess) -> None:
         began = time.monotonic()
@@ -107,9 +108,16 @@ class Scenario:
             f"one for each of {number} ({megabytes(size)}) in {self._sources}, enqueued in {took}",
         )
 
-    def _watch(self, calls: Calls, worker: WorkerProcess) -> None:
+        if self._found.nameless:
+            self._say(
+                "", f"left out: {count(self._found.nameless, 'file')}, whose name is not Unicode"
+            )
+        if self._found.unreadable:
+            self._say("", f"left out: {count(self._found.unreadable, 'folder')}, not to be read")
+
+    def _watch(self, calls: Calls, worker: WorkerProcess, started: float) -> None:
         finished, since = 0, time.monotonic()
-        with Display(self._console, len(self._files)) as display:
+        with Display(self._console, len(self._files), started) as display:
             while True:
                 began = time.monotonic()
                 progress = calls.progress()
@@ -120,9 +128,7 @@ class Scenario:
                 if progress.finished > finished:
                     finished, since = progress.finished, now
                 elif now - since > _STALL:
-                    display.say(
-                        f"Nothing has finished for {_STALL:.0f} s. The worker's log: {worker.log}"
-                    )
+                    display.say(f"Nothing has finished for {_STALL:.0f} s. {worker.log_tail(1)}")
                     since = now
                 worker.check()
                 self._interrupts.sleep(max(_POLL, (now - began) * _RARELY))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 _GRACE: Final = 5  # seconds that running tasks get to finish
-_TAIL: Final = 15  # lines
 _POLL: Final = 0.02  # seconds
 
 
@@ -53,10 +52,10 @@ class WorkerProcess:
             how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit status {code}"
             raise WorkerEnded(f"The worker ended {how}.\n{self.log_tail()}")
 
-    def log_tail(self) -> str:
-        """Return the last lines of its log, with a heading."""
+    def log_tail(self, most: int = 15) -> str:
+        """Return the last lines of its log, ``most`` of them at most, with a heading."""
         with self.log.open(encoding="utf-8", errors="replace") as file:
-            lines = deque(file, _TAIL)
+            lines = deque(file, most)
         if not lines:
             return "Its log is empty."
         return "The end of its log:\n" + "".join(f"  {line}" for line in lines).rstrip()
@@ -68,7 +67,7 @@ class WorkerProcess:
         while self._process.poll() is None and time.monotonic() < end and not is_hurried():
             time.sleep(_POLL)
         # Its processes form a group, which outlives it only where it was killed.
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):  # the latter: macOS, for zombies
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._await_group()

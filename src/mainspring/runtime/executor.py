@@ -1,7 +1,9 @@
 """Runs one job and says what came of it; settles nothing."""
 
+import asyncio
 import contextvars
 import logging
+from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -104,10 +106,10 @@ class Executor:
         call = self._prepare(job)
         if call is None:
             return outcomes.postponed(job, clock.now())
-        await atidy_connections()
         started_at = clock.now()
         self._board.start(job.id, started_at)
         try:
+            await atidy_connections()
             args, kwargs = codec.decode_call(job.arguments)
             if self._tells_started or call.takes_context:
                 running = self._running(job, started_at)
@@ -122,13 +124,17 @@ class Executor:
                     self._backend, task_result=_result_of(job, outcome)
                 )
         except BaseException as error:  # noqa: BLE001
+            self._surroundings.restore()
             outcome = self._failed(job, started_at, error)
             if self._tells_failed:
-                await signals.task_finished.asend_robust(
-                    self._backend, task_result=_result_of(job, outcome)
-                )
+                with suppress(asyncio.CancelledError):
+                    await signals.task_finished.asend_robust(
+                        self._backend, task_result=_result_of(job, outcome)
+                    )
         self._surroundings.restore()
-        await atidy_connections()
+        # A task may cancel the very asyncio task that it runs in: no reason to lose its outcome.
+        with suppress(asyncio.CancelledError):
+            await atidy_connections()
         return outcome
 
     def _call_of(self, path: str) -> Call:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
+from sys import intern
 from typing import Any, Final, NamedTuple
 
 from django.core.checks import CheckMessage, Error
@@ -125,9 +126,10 @@ class DatabaseStorage(Storage):
 
     def get_results(self, ids: Sequence[str]) -> list[Job]:
         """Read jobs, the caller's own uncommitted ones included."""
+        rows = self._read("get_results", codec.encode(list(ids)).decode(), self._backend)
+        # The texts that many results have in common are held once.
         return [
-            Job(*row)
-            for row in self._read("get_results", codec.encode(list(ids)).decode(), self._backend)
+            Job(row[0], intern(row[1]), intern(row[2]), intern(row[3]), *row[4:]) for row in rows
         ]
 
     def stats(self) -> Stats:

@@ -1,0 +1,1 @@
+"""A database engine that has trouble as long as the test wants it to."""

@@ -1,0 +1,29 @@
+"""SQLite, with trouble while a file of that name is in the site's folder.
+
+``broken``: whoever connects dies of an error that no database raises. ``readonly``, ``full``: SQLite
+itself refuses to write, or to grow.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.db.backends.sqlite3 import base
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """SQLite with trouble."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Connect, or raise."""
+        if (settings.FOLDER / "broken").exists():
+            raise RuntimeError("broken by the test")
+        return super().get_new_connection(conn_params)
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Have SQLite refuse what it is to refuse now."""
+        cursor = super().create_cursor(name)
+        is_readonly = (settings.FOLDER / "readonly").exists()
+        is_full = (settings.FOLDER / "full").exists()
+        cursor.execute(f"PRAGMA query_only = {int(is_readonly)}")
+        cursor.execute(f"PRAGMA max_page_count = {1 if is_full else 2**30}")
+        return cursor
