@@ -234,6 +234,11 @@ class Site:
 
         return wait_until(there, timeout, f"{text!r} in the log")
 
+    def wait_for_quiet(self, seconds: float) -> None:
+        """Let some time pass in which something is not to happen."""
+        end = time.monotonic() + seconds
+        wait_until(lambda: time.monotonic() > end, seconds + 5)
+
     def has(self, name: str) -> bool:
         """Whether a file is there."""
         return (self.folder / name).exists()

@@ -142,7 +142,7 @@ def test_tells_what_was_found_and_what_failed(
     demo = start("--files", sources, "--processes", 1)
     assert demo.finish() == 0, demo.output
     assert "one for each of 30 files" in demo.output
-    assert "left out: 1 file, whose name is not Unicode" in demo.output
+    assert "left out: 1 file, for a name that is not Unicode" in demo.output
     assert "30 of 30" in demo.output
     assert demo.row("28 files parsed") == ["28 files parsed", "84", "28", str(28 * 17)]
     assert re.search(r"^30 tasks in .+: [\d,]+ tasks/s, [\d.]+ MB/s", demo.output, re.MULTILINE)

@@ -130,11 +130,12 @@ def test_a_second_signal_ends_at_once(site: Site) -> None:
 
 
 def test_a_dead_process_is_replaced_and_costs_its_neighbours_nothing(site: Site) -> None:
-    worker = site.worker("--processes=1")
-    site.enqueue_all([("nothing",)] * 100)  # so that it claims many at a time
+    worker = site.worker("--processes=1", "--queues=first,second")
+    site.enqueue_all([("nothing",)] * 100, queue="first")  # so that it claims many at a time
     site.wait_for_all()
     (first,) = children(worker)
-    crashing, *others = site.enqueue_all([("crash_once", "crashed"), *[("process",)] * 20])
+    others = site.enqueue_all([("process",)] * 20, queue="second", after=0.2)
+    crashing = site.enqueue("crash_once", "crashed", queue="first", after=0.2)
 
     jobs = site.wait_for_all()
 

@@ -24,7 +24,7 @@ class Found(NamedTuple):
 
     files: list[SourceFile]
     nameless: int
-    """Files whose names are not Unicode: a task's arguments are JSON, which has no place for such."""
+    """Files whose names are not Unicode; a task's arguments, being JSON, cannot hold them."""
     unreadable: int
     """Folders that could not be looked into."""
 

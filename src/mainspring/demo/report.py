@@ -38,7 +38,7 @@ def print_kept(console: Console, folder: Path) -> None:
     read_one = (
         "from mainspring.backends.database.models import StoredJob; "
         "from sources.tasks import count_source; "
-        "print(count_source.get_result(StoredJob.objects.values_list('pk', flat=True)[0]))"
+        'print(count_source.get_result(StoredJob.objects.values_list("pk", flat=True)[0]))'
     )
     lines = [
         "",

@@ -107,13 +107,12 @@ class Scenario:
             "Tasks",
             f"one for each of {number} ({megabytes(size)}) in {self._sources}, enqueued in {took}",
         )
-
         if self._found.nameless:
-            self._say(
-                "", f"left out: {count(self._found.nameless, 'file')}, whose name is not Unicode"
-            )
+            nameless = count(self._found.nameless, "file")
+            self._say("", f"left out: {nameless}, for a name that is not Unicode")
         if self._found.unreadable:
-            self._say("", f"left out: {count(self._found.unreadable, 'folder')}, not to be read")
+            unreadable = count(self._found.unreadable, "folder")
+            self._say("", f"left out: {unreadable}, which cannot be read")
 
     def _watch(self, calls: Calls, worker: WorkerProcess, started: float) -> None:
         finished, since = 0, time.monotonic()

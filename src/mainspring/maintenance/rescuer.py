@@ -12,11 +12,11 @@ from mainspring.maintenance.loop import Loop
 logger = logging.getLogger("mainspring")
 
 _INTERVAL: Final = 1.0  # seconds between looks for the dead of this machine
-_LEASES: Final = 5 * SECOND  # between looks for leases that ended
+_LEASES: Final = 5 * SECOND  # between looks for leases that ended, at most
 
 
 class Rescuer(Loop):
-    """Looks every second for dead workers of this machine, and every five for ended leases."""
+    """Looks every second for dead workers of this machine, and less often for ended leases."""
 
     def __init__(
         self,
@@ -24,8 +24,10 @@ class Rescuer(Loop):
         find_lost: Callable[[], Sequence[LostWorker]],
         forget: Callable[[LostWorker], None],
         is_steady: Callable[[], bool],
+        lease: int,
     ) -> None:
         """``is_steady`` tells whether an ended lease means that its worker is gone."""
+        self._look_every = min(lease // 3, _LEASES)
         self._storage = storage
         self._find_lost = find_lost
         self._forget = forget
@@ -38,7 +40,7 @@ class Rescuer(Loop):
             return _INTERVAL
         lost = self._find_lost()
         if lost or now >= self._next_leases:
-            self._next_leases = now + _LEASES
+            self._next_leases = now + self._look_every
             for rescued in self._storage.rescue(now, lost):
                 log_rescued(rescued)
             for worker in lost:

@@ -77,12 +77,14 @@ class Worker:
 
     def _add_maintenance(self, backend: MainspringBackend) -> None:
         storage, identity = self.storage, self.storage.identity
-        heartbeat = Heartbeat(self, backend.config.options.lease)
+        lease = backend.config.options.lease
+        heartbeat = Heartbeat(self, lease)
         self._rescuer = Rescuer(
             storage,
             lambda: lost.find_lost(identity),
             lambda dead: lost.forget(identity, dead),
             heartbeat.is_steady,
+            lease,
         )
         self._stager = Stager(storage)
         pruner = Pruner(storage, backend.config.options.result_ttl)

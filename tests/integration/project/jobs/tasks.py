@@ -144,3 +144,18 @@ def grow(megabytes: int) -> int:
 
 
 _kept: list[bytes] = []
+
+
+@task(takes_context=True)
+async def aledger(context: TaskContext, seconds: float = 0.0) -> None:
+    """Write a line for each execution."""
+    result = context.task_result
+    append("ledger", result.id, result.worker_ids[-1], os.getpid(), time.time())
+    await asyncio.sleep(seconds)
+
+
+@task
+def returns_after(name: str, size: int) -> str:
+    """Do as ``hold`` does, and return so many letters."""
+    hold.func(name)
+    return "x" * size
