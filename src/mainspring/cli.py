@@ -11,9 +11,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     # What follows a command is for its own parser, which also tells its own --help.
     options, rest = _parser().parse_known_args(argv)
-    command = import_module(options.module)
     try:
-        return int(command.main(rest))
+        return int(import_module(options.module).main(rest))
     except KeyboardInterrupt:
         return 130
 

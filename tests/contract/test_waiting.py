@@ -24,7 +24,7 @@ from tests.contract.jobs import (
 )
 from tests.contract.stores import STORE, Store, on_databases, with_processes, with_threads
 
-LONG = 10.0
+LONG = 5.0
 """Seconds; no wait in here lasts so long unless it is broken."""
 
 SOON = 0.05
