@@ -4,8 +4,6 @@ Short: 12 kills during 1,000 tasks. ``--long``: 50 kills during 5,000.
 """
 
 import random
-import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,12 +37,9 @@ class Chaos:
     def kill_one(self, kind: str) -> None:
         """Kill at random, and start anew what does not do so by itself."""
         if kind == "process":
-            found = children(self.worker)
-            if not found:  # all are being replaced just now
-                kind = "supervisor"
-            else:
-                with suppress(psutil.NoSuchProcess):
-                    self.random.choice(found).kill()
+            found = wait_until(lambda: children(self.worker))
+            with suppress(psutil.NoSuchProcess):
+                self.random.choice(found).kill()
         if kind == "supervisor":
             self.worker.kill()
             self.worker.wait()
@@ -114,7 +109,8 @@ def test_kills(
     jobs = site.wait_for_all(120)
     assert site.stop(chaos.worker) == 0
     # A tree without its supervisor may still be ending.
-    wait_until(lambda: site.workers() == [] and site.boards() == [], 10, "no workers left over")
+    wait_until(lambda: site.workers() == [], 10, "the end of all workers")
+    assert site.boards() == []
 
     executed = executions(site)
     for job in jobs:

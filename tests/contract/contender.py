@@ -21,8 +21,8 @@ class Contender:
         settings = {
             "DATABASES": {"default": {}, "store": _plain(store.database)},
             "TASKS": store.tasks,
-            "INSTALLED_APPS": ["mainspring", "mainspring.backends.database", "tests"],
-            "DATABASE_ROUTERS": ["tests.contract.stores.StoreRouter"],
+            "INSTALLED_APPS": ["mainspring.backends.database", "tests"],
+            "DATABASE_ROUTERS": ["tests.contract.router.StoreRouter"],
             "USE_TZ": True,
         }
         self._process = subprocess.Popen(
@@ -43,6 +43,12 @@ class Contender:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(what) + "\n")
         self._process.stdin.flush()
+
+    def tell_no_more(self) -> None:
+        """Say that no line will follow."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.stdin = None
 
     def answer(self) -> Any:
         """Wait for a line and return what it says."""
@@ -97,7 +103,7 @@ def produce(number: int) -> None:
 
 
 def work(batch: int) -> None:
-    """Claim and settle until told that no more will come; answer the ids that were claimed."""
+    """Claim and settle until told no more; answer the ids of what was claimed and of what was lost."""
     from django.tasks import task_backends
 
     from mainspring.core import clock, outcomes

@@ -20,24 +20,9 @@ from django.test import override_settings
 from mainspring.backends import memory
 from mainspring.backends.base import MainspringBackend
 from mainspring.backends.storage import Storage
-
-STORE = "store"
-"""The alias in ``DATABASES`` of the database that has the tables."""
+from tests.contract.router import STORE, StoreRouter
 
 _QUICK = "PRAGMA synchronous = OFF"  # no test cuts the power
-
-
-class StoreRouter:
-    """Sends Mainspring's tables, and nothing else, to the store."""
-
-    def db_for_read(self, model: Any, **hints: Any) -> str | None:
-        return STORE if model._meta.app_label == "mainspring_database" else None
-
-    db_for_write = db_for_read
-
-    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
-        is_ours = app_label == "mainspring_database"
-        return is_ours if db == STORE or is_ours else None
 
 
 @dataclass(frozen=True)
@@ -122,7 +107,7 @@ class Store:
 
     def another_process(self) -> Storage:
         """Return the storage that another process would have."""
-        if self.kind.database is None:
+        if not self.kind.has_processes:
             return self.storage
         storage = type(self.storage)(self.backend.config)  # type: ignore[call-arg]
         self._others.append(storage)
@@ -172,13 +157,14 @@ class Stores:
             "OPTIONS": {"ORDER": kind.order, **options},
         }
         tasks = {"default": entry, "other": entry}
+        template = self.template  # before the store takes the alias
         with ExitStack() as stack:
             settings = None
             if kind.database is not None:
                 settings = kind.database(self, folder)
                 connection = stack.enter_context(database(settings))
                 if settings["NAME"] == ":memory:":
-                    _fill(connection, self.template)
+                    _fill(connection, template)
             stack.enter_context(override_settings(TASKS=tasks))
             # The contract's jobs wait for the test to claim them.
             patch = stack.enter_context(pytest.MonkeyPatch.context())

@@ -69,12 +69,12 @@ def test_two_aliases_in_one_store_do_not_see_each_other(store: Store) -> None:
     assert ours.get_results(ids([job_of_ours, job_of_theirs])) == [job_of_ours]
     assert ours.stats() == Stats({"default": 1}, 0, 0, START, [mine.id])
     assert theirs.stats() == Stats({"mail": 1}, 1, 0, START + 1, [other.id])
-    assert ours.stage(START + SECOND).count == 0
+    assert ours.stage(START + SECOND).staged == 0
     assert ids(ours.claim(mine, ["mail", "*"], 10)) == [job_of_ours.id]
     assert ids(theirs.claim(other, ALL, 10)) == [job_of_theirs.id]
     assert [one.worker_id for one in ours.rescue(START + LEASE)] == [mine.id]
     assert state_of(theirs, job_of_theirs.id) == State.RUNNING
-    assert theirs.stage(START + SECOND).count == 1
+    assert theirs.stage(START + SECOND).staged == 1
 
 
 def test_pruning_does_not_touch_another_aliases_results(store: Store) -> None:

@@ -134,30 +134,20 @@ class Site:
         after: float | None = None,
         kwargs: dict[str, Any] | None = None,
     ) -> list[str]:
-        """Store many calls, the first of which is the newest: the first to be run."""
-        now = clock.now()
-        jobs = []
-        for index, (name, *args) in enumerate(reversed(calls)):
-            at = now - len(calls) + index
-            run_after = None if after is None else at + int(after * clock.SECOND)
-            jobs.append(
-                Job(
-                    new_id(at),
-                    "default",
-                    name if "." in name else f"jobs.tasks.{name}",
-                    queue,
-                    priority,
-                    run_after or at,
-                    State.SCHEDULED if run_after else State.READY,
-                    None,
-                    codec.encode_call(args, kwargs or {}, 10_000_000),
-                    run_after,
-                    at,
-                )
-            )
+        """Store many calls at once; the first is the newest, and so the first to be run."""
+        jobs = _jobs(calls, queue, priority, after, kwargs or {})
+        self._store(jobs)
+        return [job.id for job in jobs]
+
+    def enqueue_together(self, **queues: list[tuple[Any, ...]]) -> dict[str, list[str]]:
+        """Store calls of several queues at once."""
+        jobs = {name: _jobs(calls, name, 0, None, {}) for name, calls in queues.items()}
+        self._store([job for several in jobs.values() for job in several])
+        return {name: [job.id for job in several] for name, several in jobs.items()}
+
+    def _store(self, jobs: list[Job]) -> None:
         self.execute(_INSERT, jobs)
         self._wakeup.notify()
-        return [job.id for job in reversed(jobs)]
 
     def execute(self, sql: str, rows: list[Any]) -> None:
         """Run a statement for each row, in one transaction."""
@@ -189,8 +179,15 @@ class Site:
         return [row[0] for row in self.query("SELECT worker_id FROM mainspring_worker")]
 
     def boards(self) -> list[str]:
-        """Return the names of the boards that there are."""
-        return [path.name for path in (self.folder / "tmp").glob("mainspring-*/*")]
+        """Return the names of the boards that there are.
+
+        Without those whose process was killed before it came alive: they go after a minute.
+        """
+        return [
+            path.name
+            for path in (self.folder / "tmp").glob("mainspring-*/*")
+            if path.read_bytes()[4]
+        ]
 
     def wait_for(self, job_id: str, *states: State, timeout: float = 20) -> Seen:
         """Wait until a job is in one of these states; by default, until it is finished."""
@@ -233,6 +230,15 @@ class Site:
             return found if len(found) >= count else []
 
         return wait_until(there, timeout, f"{text!r} in the log")
+
+    def wait_for_text(self, text: str, timeout: float = 20) -> None:
+        """Wait until a process has printed this."""
+        wait_until(lambda: text in self.output.read_text(), timeout, text)
+
+    @staticmethod
+    def now() -> float:
+        """Return the present moment, in seconds."""
+        return time.time()
 
     def wait_for_quiet(self, seconds: float) -> None:
         """Let some time pass in which something is not to happen."""
@@ -292,6 +298,36 @@ def took(job: Callable[[], object]) -> float:
     began = time.monotonic()
     job()
     return time.monotonic() - began
+
+
+def _jobs(
+    calls: list[tuple[Any, ...]],
+    queue: str,
+    priority: int,
+    after: float | None,
+    kwargs: dict[str, Any],
+) -> list[Job]:
+    now = clock.now()
+    jobs = []
+    for index, (name, *args) in enumerate(calls):
+        at = now - index
+        run_after = None if after is None else at + int(after * clock.SECOND)
+        jobs.append(
+            Job(
+                new_id(at),
+                "default",
+                name if "." in name else f"jobs.tasks.{name}",
+                queue,
+                priority,
+                run_after or at,
+                State.SCHEDULED if run_after else State.READY,
+                None,
+                codec.encode_call(args, kwargs, 10_000_000),
+                run_after,
+                at,
+            )
+        )
+    return jobs
 
 
 def _seen(job: Job) -> Seen:

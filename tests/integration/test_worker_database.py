@@ -175,20 +175,3 @@ def test_stopped_while_it_cannot_write(make_site: Callable[..., Site]) -> None:
     assert (job.state, job.kinds) == (State.SUCCESSFUL, ["WorkerStopped"])
     assert site.workers() == []
     assert site.boards() == []
-
-
-def test_replaced_by_another_file(site: Site) -> None:
-    """A restored backup, say: what was open is of no use any more, and is opened anew."""
-    worker = site.worker("--processes=1")
-    wait_until(lambda: len(site.workers()) == 1)
-    copy = site.folder / "copy.sqlite3"
-    with closing(sqlite3.connect(site.database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-    for name in ("db.sqlite3-wal", "db.sqlite3-shm"):
-        (site.folder / name).unlink(missing_ok=True)
-    copy.rename(site.database)
-
-    job_id = site.enqueue("nothing")
-
-    assert site.wait_for(job_id).state == State.SUCCESSFUL
-    assert site.stop(worker) == 0

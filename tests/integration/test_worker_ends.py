@@ -134,8 +134,8 @@ def test_a_dead_process_is_replaced_and_costs_its_neighbours_nothing(site: Site)
     site.enqueue_all([("nothing",)] * 100, queue="first")  # so that it claims many at a time
     site.wait_for_all()
     (first,) = children(worker)
-    others = site.enqueue_all([("process",)] * 20, queue="second", after=0.2)
-    crashing = site.enqueue("crash_once", "crashed", queue="first", after=0.2)
+    ids = site.enqueue_together(first=[("crash_once", "crashed")], second=[("process",)] * 20)
+    (crashing,), others = ids["first"], ids["second"]
 
     jobs = site.wait_for_all()
 

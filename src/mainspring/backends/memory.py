@@ -73,11 +73,13 @@ class MemoryStorage(Storage):
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._settled = threading.Condition(self._lock)
-        self._woken = False
+        self._woken = False  # by work to do
+        self._interrupted = False  # by wake()
         self._jobs: dict[str, Job] = {}
         self._queues: dict[str, ReadyQueue] = {}
         self._order = config.options.order
         self._scheduled: list[tuple[int, str]] = []
+        self._finished: list[tuple[int, str]] = []
         self._workers: dict[int, tuple[Worker, int, int]] = {}
         self._claims = count(1)
         self._turns = count(1)
@@ -107,6 +109,8 @@ class MemoryStorage(Storage):
             queue.put(job)
         elif job.state == State.SCHEDULED:
             heapq.heappush(self._scheduled, (job.available_at, job.id))
+        elif job.finished_at is not None:
+            heapq.heappush(self._finished, (job.finished_at, job.id))
 
     def _wake_all(self) -> None:
         self._woken = True
@@ -204,15 +208,22 @@ class MemoryStorage(Storage):
         """See :meth:`Storage.stage`."""
         staged = 0
         with self._lock:
-            while self._scheduled and self._scheduled[0][0] <= now:
-                moment, job_id = heapq.heappop(self._scheduled)
-                job = self._jobs.get(job_id)
-                if job is not None and job[5:7] == (moment, State.SCHEDULED):
-                    self._put(job._replace(state=State.READY))
-                    staged += 1
+            while (job := self._next_scheduled()) is not None and job.available_at <= now:
+                heapq.heappop(self._scheduled)
+                self._put(job._replace(state=State.READY))
+                staged += 1
             if staged:
                 self._wake_all()
-            return Staged(staged, self._scheduled[0][0] if self._scheduled else None)
+            return Staged(staged, None if job is None else job.available_at)
+
+    def _next_scheduled(self) -> Job | None:
+        while self._scheduled:
+            moment, job_id = self._scheduled[0]
+            job = self._jobs.get(job_id)
+            if job is not None and (job.state, job.available_at) == (State.SCHEDULED, moment):
+                return job
+            heapq.heappop(self._scheduled)  # cancelled, for one
+        return None
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """See :meth:`Storage.cancel`."""
@@ -221,10 +232,12 @@ class MemoryStorage(Storage):
             for job_id in ids:
                 job = self._jobs.get(job_id)
                 if job is not None and job.state in (State.READY, State.SCHEDULED):
-                    self._jobs[job_id] = job._replace(
-                        state=State.CANCELLED,
-                        finished_at=clock_now(),
-                        errors=cancelled_errors(job.errors),
+                    self._put(
+                        job._replace(
+                            state=State.CANCELLED,
+                            finished_at=clock_now(),
+                            errors=cancelled_errors(job.errors),
+                        )
                     )
                     cancelled.append(job_id)
             self._settled.notify_all()
@@ -240,7 +253,7 @@ class MemoryStorage(Storage):
 
         def is_final() -> bool:
             job = self._jobs.get(job_id)
-            return job is None or State(job.state).is_final
+            return job is None or State(job.state).is_final or self.is_closed
 
         with self._settled:
             return self._settled.wait_for(is_final, timeout)
@@ -249,15 +262,18 @@ class MemoryStorage(Storage):
         """See :meth:`Storage.wait_for_work`."""
         end = time.monotonic() + timeout
         with self._work:
-            while not self._woken and (left := end - time.monotonic()) > 0:
+            while not (woken := self._woken or self._interrupted):
+                if (left := end - time.monotonic()) <= 0:
+                    break
                 self._work.wait(left)
-            woken, self._woken = self._woken, False
+            self._woken = self._interrupted = False
         return woken
 
     def wake(self) -> None:
         """See :meth:`Storage.wake`."""
         with self._lock:
-            self._wake_all()
+            self._interrupted = True
+            self._work.notify_all()
 
     def stats(self) -> Stats:
         """See :meth:`Storage.stats`."""
@@ -277,19 +293,18 @@ class MemoryStorage(Storage):
         )
 
     def prune(self, before: int, limit: int) -> Pruned:
-        """See :meth:`Storage.prune`; jobs lie in the order in which they were enqueued."""
+        """See :meth:`Storage.prune`."""
+        deleted = 0
         with self._lock:
-            old = [
-                job.id
-                for job in self._jobs.values()
-                if State(job.state).is_final and (job.finished_at or 0) < before
-            ][:limit]
-            for job_id in old:
+            while deleted < limit and self._finished and self._finished[0][0] < before:
+                _, job_id = heapq.heappop(self._finished)
                 del self._jobs[job_id]
-        return Pruned(len(old), len(old) < limit)
+                deleted += 1
+        return Pruned(deleted, deleted < limit)
 
     def close(self) -> None:
         """Wake everybody who waits."""
         with self._lock:
-            self._wake_all()
+            self._interrupted = True
+            self._work.notify_all()
             self._settled.notify_all()

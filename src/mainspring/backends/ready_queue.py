@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from queue import PriorityQueue
 from typing import Any, Final
 
+from mainspring.core.clock import to_moment
 from mainspring.core.jobs import Job, State
 from mainspring.core.ordering import KEYS
 from mainspring.core.results import TaskResult
@@ -26,7 +27,8 @@ class ReadyQueue:
 
     def put(self, job: Job) -> None:
         """Add a job that has become ready."""
-        result: TaskResult[Any] = TaskResult.from_job(job)
+        # Made to be in the order by when the job became available, which a retry moves.
+        result: TaskResult[Any] = TaskResult.from_job(job._replace(run_after=job.available_at))
         # Results are in the default order themselves.
         self._ordered.put(result if self._key is None else (self._key(result), result))
         heapq.heappush(self._by_age, (job.available_at, job.id))
@@ -36,25 +38,30 @@ class ReadyQueue:
         # Of what one side hands out, the other keeps an entry: rebuild the longer one.
         ordered = self._ordered.queue
         if len(self._by_age) > 2 * len(ordered) + _SLACK:
-            self._by_age = [entry for entry in self._by_age if self._ready(entry[1])]
+            self._by_age = [entry for entry in self._by_age if self._ready(*entry)]
             heapq.heapify(self._by_age)
         elif len(ordered) > 2 * len(self._by_age) + _SLACK:
-            ordered[:] = [entry for entry in ordered if self._ready(self._result(entry).id)]
+            ordered[:] = [entry for entry in ordered if self._job_of(self._result(entry))]
             heapq.heapify(ordered)
 
     def _result(self, entry: Any) -> TaskResult[Any]:
         result: TaskResult[Any] = entry if self._key is None else entry[1]
         return result
 
-    def _ready(self, job_id: str) -> Job | None:
+    def _ready(self, available_at: int, job_id: str) -> Job | None:
         job = self._jobs.get(job_id)
-        return job if job is not None and job.state == State.READY else None
+        if job is None or job.state != State.READY or job.available_at != available_at:
+            return None
+        return job
+
+    def _job_of(self, result: TaskResult[Any]) -> Job | None:
+        return self._ready(to_moment(result.available_at), result.id)
 
     def peek(self) -> TaskResult[Any] | None:
         """Return the first result in the order."""
         while self._ordered.queue:
             result = self._result(self._ordered.queue[0])
-            if self._ready(result.id):
+            if self._job_of(result):
                 return result
             self._ordered.get_nowait()
         return None
@@ -62,7 +69,7 @@ class ReadyQueue:
     def peek_oldest(self) -> Job | None:
         """Return the job that has waited longest."""
         while self._by_age:
-            if job := self._ready(self._by_age[0][1]):
+            if job := self._ready(*self._by_age[0]):
                 return job
             heapq.heappop(self._by_age)
         return None

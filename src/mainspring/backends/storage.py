@@ -124,7 +124,8 @@ class Storage(ABC):
         self, worker: Worker, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int
     ) -> tuple[list[str], list[Job]]:
         """Do :meth:`settle` and :meth:`claim`, in one round trip where the store can."""
-        return self.settle(worker, outcomes), self.claim(worker, queues, limit)
+        lost = self.settle(worker, outcomes)
+        return lost, self.claim(worker, queues, limit) if limit else []
 
     @abstractmethod
     def release(self, worker: Worker, jobs: Sequence[Job]) -> int:

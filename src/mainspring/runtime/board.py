@@ -14,11 +14,12 @@ import stat
 import struct
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
-_SIZE: Final = 64 * 1024
+_SIZE: Final = 128 * 1024
 _MAGIC: Final = b"MSB1"
 _HEADER: Final = struct.Struct("<4s???xi")  # magic, alive, ready, stopping, exit status
 _FIRST: Final = 64
@@ -26,10 +27,12 @@ _ID: Final = 32
 _ENTRY: Final = _ID + 8  # an id and a moment
 _LAST: Final = _SIZE - _ENTRY - 1
 _END: Final = b"\0"
+_BIRTH: Final = 60.0  # seconds
 
 # The boards that this process is locked by. It must not open them a second time: closing any
 # descriptor of a file ends the process's locks on it.
 _own: set[str] = set()
+os.register_at_fork(after_in_child=_own.clear)
 
 
 class Board:
@@ -76,6 +79,10 @@ class Board:
         except OSError:
             return False
         return True
+
+    def is_abandoned(self) -> bool:
+        """Whether its process was killed before it came alive: it has had the time by now."""
+        return not self._flag(1) and time.time() - os.fstat(self._descriptor).st_mtime > _BIRTH
 
     def _flag(self, index: int) -> bool:
         return bool(_HEADER.unpack_from(self._map)[index])

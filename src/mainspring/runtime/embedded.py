@@ -101,7 +101,6 @@ def ensure_started(alias: str) -> None:
             _workers[alias] = EmbeddedWorker(backend)
 
 
-@atexit.register
 def stop_all() -> None:
     """Stop all embedded workers as the process ends; those in memory finish their work first."""
     with suppress(KeyboardInterrupt):
@@ -109,3 +108,8 @@ def stop_all() -> None:
             if isinstance(worker._board, NoBoard):
                 worker.finish()
             worker.stop(_GOODBYE)
+
+
+# Ahead of atexit, where concurrent.futures has ended its threads: those in which running async
+# tasks use the database. Python's own modules register there, too, though not by a public name.
+getattr(threading, "_register_atexit", atexit.register)(stop_all)

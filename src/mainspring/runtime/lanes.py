@@ -11,6 +11,7 @@ from mainspring.core.jobs import Job, Outcome
 from mainspring.runtime.executor import Executor
 
 type Done = Callable[[Outcome], None]
+type Freed = Callable[[], None]
 
 
 class Waiting:
@@ -48,11 +49,13 @@ class Waiting:
 class ThreadLane:
     """A pool of threads for sync tasks."""
 
-    def __init__(self, executor: Executor, done: Done, threads: int) -> None:
+    def __init__(self, executor: Executor, done: Done, freed: Freed, threads: int) -> None:
+        """``done`` takes each outcome; after it, ``freed`` is told that there is room for more."""
         self.waiting = Waiting()
         self.size = threads
         self._executor = executor
         self._done = done
+        self._freed = freed
         self._running = 0
         self._lock = threading.Lock()
         self._threads = [
@@ -71,10 +74,10 @@ class ThreadLane:
         while (job := self.waiting.take()) is not None:
             with self._lock:
                 self._running += 1
-            outcome = self._executor.execute(job)
+            self._done(self._executor.execute(job))
             with self._lock:
                 self._running -= 1
-            self._done(outcome)
+            self._freed()
 
     def stop(self) -> None:
         """End the threads that are idle, and the others after their job."""
@@ -85,10 +88,12 @@ class ThreadLane:
 class AsyncLane:
     """One event loop, in a thread of its own, for async tasks; made when the first one comes."""
 
-    def __init__(self, executor: Executor, done: Done, concurrency: int) -> None:
+    def __init__(self, executor: Executor, done: Done, freed: Freed, concurrency: int) -> None:
+        """``done`` and ``freed`` as for :class:`ThreadLane`."""
         self.size = concurrency
         self._executor = executor
         self._done = done
+        self._freed = freed
         self._waiting: deque[Job] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -163,3 +168,4 @@ class AsyncLane:
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
         self._start_waiting(task.get_loop())
+        self._freed()

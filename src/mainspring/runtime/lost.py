@@ -17,6 +17,8 @@ def find_lost(identity: str) -> Sequence[LostWorker]:
         try:
             if board.is_dead():
                 found.append(LostWorker(board.worker_id, board.started(), _end_of(board)))
+            elif board.is_abandoned():
+                board.remove()
         finally:
             board.close()
     return found

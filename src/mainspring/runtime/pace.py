@@ -3,7 +3,7 @@
 from typing import Final
 
 _WORK: Final = 100_000  # microseconds of work to claim
-_MOST: Final = 500
+_MOST: Final = 1000
 _GROWTH: Final = 4
 
 

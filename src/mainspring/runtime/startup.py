@@ -19,7 +19,9 @@ def import_tasks() -> None:
         try:
             if find_spec(name) is not None:
                 import_module(name)
-        except Exception:
+        except (Exception, SystemExit):  # whatever the module's own code raises
             logger.exception(
-                "%s cannot be imported; its tasks wait until it can", name, extra={"module": name}
+                "%s cannot be imported; its tasks wait until it can",
+                name,
+                extra={"task_module": name},
             )

@@ -116,7 +116,7 @@ class Supervisor:
             child.board.mark_stopped()
         self._signal_children(signal.SIGKILL)
         self._stop_by = float("inf")
-        self._exit_status = 1
+        self._exit_status = self._exit_status or 1
 
     def _signal_children(self, number: signal.Signals) -> None:
         for pid in self._children:
@@ -157,7 +157,10 @@ class Supervisor:
                 sys.exit(_UNDRAINED)
 
         supervisor = os.getpid()
-        self._children[self._fork(work)] = _Child(board, time.monotonic())
+        pid = self._fork(work)
+        self._children[pid] = _Child(board, time.monotonic())
+        if self._stop_by is not None:  # stopped since, before the child could be told
+            os.kill(pid, signal.SIGTERM)
 
     def _fork(self, work: Callable[[], object]) -> int:
         connections.close_all()
@@ -201,8 +204,8 @@ class Supervisor:
                 return
             if pid == self._watcher:
                 self._watcher = 0
-                self._exit_status = CHANGED
-                if self._stop_by is None:
+                if self._stop_by is None and os.waitstatus_to_exitcode(status) == CHANGED:
+                    self._exit_status = CHANGED
                     self._stop("files have changed")
             elif (child := self._children.pop(pid, None)) is not None:
                 self._ended(child, status)

@@ -55,10 +55,14 @@ class Worker:
         self.executor = Executor(backend, identity, board)
         self.pace = Pace()
         self.threads = (
-            ThreadLane(self.executor, self._done, options.threads) if options.threads > 1 else None
+            ThreadLane(self.executor, self._done, self._freed, options.threads)
+            if options.threads > 1
+            else None
         )
         self.waiting = self.threads.waiting if self.threads is not None else Waiting()
-        self.coroutines = AsyncLane(self.executor, self._done, options.async_concurrency)
+        self.coroutines = AsyncLane(
+            self.executor, self._done, self._freed, options.async_concurrency
+        )
         self.claimed_at = 0
         self.is_running_inline = False
         self.is_drained = False
@@ -71,7 +75,8 @@ class Worker:
         self._nudged = threading.Event()
         self._stopping = False
         self._failing = False
-        self._most = self._left = _with_jitter(options.max_tasks)
+        self._has_worked = False
+        self._left = _with_jitter(options.max_tasks)  # to be claimed
         self.keeper = Keeper(self)
         self._add_maintenance(backend)
 
@@ -118,7 +123,7 @@ class Worker:
         self.storage.wake()
 
     def _is_done(self) -> bool:
-        return self._stopping or self.storage.is_closed or self._left <= 0
+        return self._stopping or self.storage.is_closed or (self._left <= 0 and not self.is_busy)
 
     def _register(self) -> None:
         pause = _FIRST_RETRY
@@ -144,7 +149,8 @@ class Worker:
         if self.threads is None and len(self.waiting):
             self._run_inline()
         elif not room:
-            self._nudged.wait(_LOOK)
+            if self.is_busy:
+                self._nudged.wait(_LOOK)
             self._nudged.clear()
         elif not claimed and self.options.drain and not self.is_busy:
             self._sweep()
@@ -185,7 +191,6 @@ class Worker:
             ran += 1
         self.is_running_inline = False
         if ran:
-            self._left -= ran
             self.pace.learn(ran, clock.now() - began)
 
     def _done(self, outcome: Outcome) -> None:
@@ -193,7 +198,9 @@ class Worker:
         self._finished.append(outcome)
         if outcome.finished_at is not None and outcome.last_attempted_at is not None:
             self.pace.learn(1, outcome.finished_at - outcome.last_attempted_at)
-        self._left -= 1
+
+    def _freed(self) -> None:
+        # Called by lanes, in their threads.
         if not len(self.waiting):
             self._nudged.set()
             self.storage.wake()
@@ -210,8 +217,11 @@ class Worker:
             free = self.threads.size - self.threads.running - len(self.waiting)
             sync = self.pace.batch(free) if free > 0 else 0
         room = max(sync, self._async_room())
-        unstarted = len(self.waiting) + self.coroutines.load
-        return max(min(room, self.board.room - unstarted, self._left), 0)
+        return max(min(room, self._most_room()), 0)
+
+    def _most_room(self) -> int:
+        # What the journal has room for, and what is left to do before this process is replaced.
+        return min(self.board.room - len(self.waiting) - self.coroutines.load, self._left)
 
     def _async_room(self) -> int:
         # As far as recent claims brought async tasks; else it would be sync ones to wait.
@@ -233,6 +243,8 @@ class Worker:
                     self._store_failed(error)
                 raise
             self._held += len(jobs) - len(outcomes)
+            self._left -= len(jobs)
+            self._has_worked = self._has_worked or bool(outcomes)
             self._store_works()
             self._say_lost(lost_ids)
             if outcomes:
@@ -252,8 +264,7 @@ class Worker:
         """
         if self._is_done() or self.coroutines.is_full or not self.executor.knows_async_tasks():
             return
-        unstarted = len(self.waiting) + self.coroutines.load
-        room = min(max(self._async_room(), 1), self.board.room - unstarted, self._left)
+        room = min(max(self._async_room(), 1), self._most_room())
         if room > 0:
             self.exchange(room)
 
@@ -308,6 +319,7 @@ class Worker:
                 self._store_failed(error)
             else:
                 self._held -= len(jobs)
+                self._left += len(jobs)
                 self._claim_after = clock.now() + _LEAVE
 
     @property
@@ -330,7 +342,7 @@ class Worker:
     @property
     def has_worked(self) -> bool:
         """Whether any task has run."""
-        return self._left < self._most
+        return self._has_worked
 
     # Ending
 

@@ -23,6 +23,7 @@ DATABASES = {
     "default": {
         "ENGINE": _site.get("engine", "django.db.backends.sqlite3"),
         "NAME": FOLDER / "db.sqlite3",
+        "OPTIONS": {"transaction_mode": "IMMEDIATE"},
     }
 }
 
@@ -34,19 +35,23 @@ TASKS = {
     }
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "jsonlog.JsonFormatter"}},
-    "handlers": {
-        "file": {
-            "class": "logging.FileHandler",
-            "filename": FOLDER / "log.jsonl",
-            "formatter": "json",
-        }
-    },
-    "loggers": {
-        "mainspring": {"handlers": ["file"], "level": "DEBUG"},
-        "django.tasks": {"handlers": ["file"], "level": _site.get("tasks_log", "WARNING")},
-    },
-}
+LOGGING = (
+    {}
+    if not _site.get("logging", True)
+    else {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "jsonlog.JsonFormatter"}},
+        "handlers": {
+            "file": {
+                "class": "logging.FileHandler",
+                "filename": FOLDER / "log.jsonl",
+                "formatter": "json",
+            }
+        },
+        "loggers": {
+            "mainspring": {"handlers": ["file"], "level": "DEBUG"},
+            "django.tasks": {"handlers": ["file"], "level": _site.get("tasks_log", "WARNING")},
+        },
+    }
+)

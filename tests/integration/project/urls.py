@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from jobs import tasks
-
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
+from jobs import tasks
 
 
 def enqueue(request: HttpRequest, name: str) -> JsonResponse:

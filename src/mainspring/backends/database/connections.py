@@ -10,6 +10,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from mainspring.backends.database.vendors import Dialect
 
 
+# Connections that came over a fork: the child may not even close them, as that would do to the
+# file what the parent's closing does.
+_inherited: list[BaseDatabaseWrapper] = []
+
+
 class WorkerConnections:
     """One connection per thread, which no task can close or leave in a transaction."""
 
@@ -20,16 +25,23 @@ class WorkerConnections:
 
     def get(self) -> BaseDatabaseWrapper:
         """Return the calling thread's connection; one made before a fork is not used after it."""
-        held: tuple[int, BaseDatabaseWrapper] | None = getattr(self._local, "held", None)
-        if held is None or held[0] != os.getpid():
+        held = self._held()
+        if held is None:
             connection = self._dialect.new_connection(connections[self._alias])
             self._local.held = held = (os.getpid(), connection)
         return held[1]
 
+    def _held(self) -> tuple[int, BaseDatabaseWrapper] | None:
+        held: tuple[int, BaseDatabaseWrapper] | None = getattr(self._local, "held", None)
+        if held is not None and held[0] != os.getpid():
+            _inherited.append(held[1])
+            self._local.held = held = None
+        return held
+
     def close(self) -> None:
         """Close the calling thread's connection; the next use opens another."""
-        held: tuple[int, BaseDatabaseWrapper] | None = getattr(self._local, "held", None)
+        held = self._held()
         self._local.held = None
-        if held is not None and held[0] == os.getpid() and held[1] is not connections[self._alias]:
+        if held is not None and held[1] is not connections[self._alias]:
             with suppress(Error):
                 held[1].close()

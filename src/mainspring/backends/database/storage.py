@@ -76,23 +76,17 @@ class DatabaseStorage(Storage):
         """Store jobs in the caller's transaction; workers are woken when it commits."""
         connection = connections[self._alias]
         with self._explained():
-            if len(jobs) == 1:
-                self._insert_one(connection, jobs[0])
-            else:
-                with transaction.atomic(self._alias), connection.cursor() as cursor:
-                    rows = [job[:_NEW_COLUMNS] for job in jobs]
-                    cursor.executemany(self._dialect.sql("enqueue"), rows)
+            self._insert_patiently(connection, [job[:_NEW_COLUMNS] for job in jobs])
         if connection.in_atomic_block:
             transaction.on_commit(self._dialect.notify, using=self._alias)
         else:
             self._dialect.notify()
 
-    def _insert_one(self, connection: BaseDatabaseWrapper, job: Job) -> None:
+    def _insert_patiently(self, connection: BaseDatabaseWrapper, rows: list[Row]) -> None:
         end = time.monotonic() + _PATIENCE
         while True:
             try:
-                with connection.cursor() as cursor:
-                    cursor.execute(self._dialect.sql("enqueue"), job[:_NEW_COLUMNS])
+                self._insert(connection, rows)
             except DatabaseError as error:
                 # Within a transaction, what was read before may be out of date: not ours to retry.
                 if (
@@ -103,6 +97,15 @@ class DatabaseStorage(Storage):
                     raise
             else:
                 return
+
+    def _insert(self, connection: BaseDatabaseWrapper, rows: list[Row]) -> None:
+        sql = self._dialect.sql("enqueue")
+        if len(rows) == 1:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, rows[0])
+        else:
+            with transaction.atomic(self._alias), connection.cursor() as cursor:
+                cursor.executemany(sql, rows)
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel what has not started, in the caller's transaction."""
@@ -390,18 +393,33 @@ class DatabaseStorage(Storage):
 
     @contextmanager
     def _writing(self) -> Iterator[Any]:
-        with self._explained(), self._dialect.write(self._own.get()) as cursor:
+        with self._own_connection() as connection, self._dialect.write(connection) as cursor:
             yield cursor
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
-        with self._explained(), self._own.get().cursor() as cursor:
-            yield cursor
+        with self._own_connection() as connection:
+            connection.ensure_connection()
+            # Without Django's logging of queries, which cannot format these statements.
+            with connection.make_cursor(connection.create_cursor()) as cursor:
+                yield cursor
+
+    @contextmanager
+    def _own_connection(self) -> Iterator[BaseDatabaseWrapper]:
+        with self._explained():
+            try:
+                yield self._own.get()
+            except (DatabaseError, InterfaceError):
+                # What was wrong may end for new connections only: a file's rights, for one.
+                self._own.close()
+                raise
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except transaction.TransactionManagementError:  # the caller's transaction is broken
+            raise
         except (DatabaseError, InterfaceError) as error:
             raise StoreUnavailable(self._dialect.explain(error)) from error
 

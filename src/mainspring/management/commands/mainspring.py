@@ -2,14 +2,12 @@
 
 import argparse
 import logging
-import os
 import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.tasks import task_backends
 from django.tasks.exceptions import InvalidTaskBackend
-from django.utils import autoreload
 
 from mainspring import __version__
 from mainspring.backends.base import MainspringBackend
@@ -17,7 +15,7 @@ from mainspring.backends.storage import ANY_QUEUE
 from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.startup import import_tasks
 from mainspring.runtime.supervisor import Supervisor
-from mainspring.runtime.watcher import watch_files
+from mainspring.runtime.watcher import Reloader, is_reloaded, watch_files
 
 _DEFAULTS = WorkerOptions()
 
@@ -88,8 +86,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the worker."""
-        if options["reload"] and os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) != "true":
-            sys.exit(autoreload.restart_with_reloader())
+        if options["reload"] and not is_reloaded():
+            sys.exit(Reloader().run())
         self._log_to_terminal(options["verbosity"])
         chosen = WorkerOptions(
             backend=options["backend"],

@@ -12,9 +12,9 @@ from typing import Any, Never
 from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
 from django.utils import timezone, translation
-from mainspring import TaskContext, task
 
 from jobs.tasks import append
+from mainspring import TaskContext, task
 from mainspring.backends.database.models import StoredJob
 
 mood: contextvars.ContextVar[str] = contextvars.ContextVar("mood", default="calm")

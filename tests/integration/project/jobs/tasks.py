@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import connection
 
 from mainspring import TaskContext, task
 
@@ -159,3 +161,36 @@ def returns_after(name: str, size: int) -> str:
     """Do as ``hold`` does, and return so many letters."""
     hold.func(name)
     return "x" * size
+
+
+@task
+def busy(name: str) -> None:
+    """Do as ``hold`` does, without ever letting go of the interpreter."""
+    write(f"{name}.started", str(os.getpid()))
+    while not there(f"{name}.go"):
+        burn.func(0.05)
+
+
+@task
+def fails(text: str) -> None:
+    """Raise an error of this text."""
+    raise ValueError(text)
+
+
+@task
+async def afails(text: str) -> None:
+    """Raise an error of this text."""
+    raise ValueError(text)
+
+
+@task
+async def ahold_connected(name: str) -> int:
+    """Do as ``hold`` does, and use the database at the end."""
+    await ahold.func(name)
+    return await sync_to_async(_connect)()
+
+
+def _connect() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return os.getpid()

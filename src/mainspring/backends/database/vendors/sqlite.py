@@ -211,4 +211,4 @@ def _path_of(connection: Any) -> Path | None:
     name = os.fspath(connection.settings_dict["NAME"])
     if name.startswith("file:"):
         name = unquote(urlsplit(name).path)
-    return Path(name).absolute()
+    return Path(name).resolve()  # as SQLite does: all must find the pipes beside the same file

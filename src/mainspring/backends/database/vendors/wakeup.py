@@ -38,12 +38,11 @@ class LocalWakeup:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._interrupted = False
 
     def notify(self) -> None:
         """Wake the process's own worker."""
         self._event.set()
-
-    interrupt = notify
 
     def forget(self) -> bool:
         """Take back a notification."""
@@ -52,10 +51,16 @@ class LocalWakeup:
         return was_set
 
     def wait(self, timeout: float) -> bool:
-        """Wait for a notification."""
-        woken = self._event.wait(timeout)
+        """Wait for a notification or for :meth:`interrupt`."""
+        woken = self._interrupted or self._event.wait(timeout)
         self._event.clear()
+        self._interrupted = False
         return woken
+
+    def interrupt(self) -> None:
+        """End the present or next wait."""
+        self._interrupted = True
+        self._event.set()
 
     def close(self) -> None:
         """Nothing is open."""
@@ -79,6 +84,7 @@ class PipeWakeup:
         self._seen: tuple[int, float] = (0, 0.0)  # the folder's change time, and when we looked
         self._pipe: tuple[Path, int] | None = None
         self._own: tuple[int, int] | None = None
+        self._interrupted = False
 
     def notify(self) -> None:
         """Write a byte to each worker's pipe: 2 µs and 1 µs for each worker."""
@@ -117,7 +123,10 @@ class PipeWakeup:
                 os.close(descriptor)
 
     def forget(self) -> bool:
-        """Read all bytes there are."""
+        """Read all bytes there are; at first there may have been some that had no pipe yet."""
+        if self._own is None or self._pid != os.getpid():
+            self._open_reader()
+            return True
         if self._pipe is None:
             return False
         found = False
@@ -135,13 +144,15 @@ class PipeWakeup:
             poll.register(self._pipe[1], select.POLLIN)
         else:
             timeout = min(timeout, _SAFETY_POLL)
-        ready = poll.poll(timeout * 1000)
+        woken = self._interrupted or bool(poll.poll(timeout * 1000))
         with suppress(BlockingIOError):
             os.read(own[0], 4096)
-        return bool(ready)
+        self._interrupted = False
+        return woken
 
     def interrupt(self) -> None:
         """End the present or next wait of this process; may be called by a signal handler."""
+        self._interrupted = True
         if self._own is not None and self._pid == os.getpid():
             with suppress(BlockingIOError):
                 os.write(self._own[1], b"\0")
@@ -175,8 +186,9 @@ class PipeWakeup:
             try:
                 os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
             except OSError:  # nobody reads it
-                if time.time() - path.stat().st_mtime > 60:
-                    path.unlink(missing_ok=True)
+                with suppress(OSError):  # another worker removes it as well
+                    if time.time() - path.stat().st_mtime > 60:
+                        path.unlink()
 
     def _forget_parent(self) -> None:
         # After a fork, the parent's pipes are not ours.

@@ -6,9 +6,9 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from jobs import tasks
-
 from django.core.management.base import BaseCommand
+
+from jobs import tasks
 
 
 class Command(BaseCommand):
