@@ -2,19 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mainspring.backends.storage import Storage
 from tests.contract.stores import KINDS, Kind, Store, Stores
-
-
-@pytest.fixture(scope="session")
-def stores(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[Stores]:
-    """What opens stores."""
-    with django_db_blocker.unblock():
-        yield Stores(tmp_path_factory.mktemp("stores"))
 
 
 @pytest.fixture(params=KINDS, ids=str)

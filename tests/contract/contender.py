@@ -103,7 +103,7 @@ def produce(number: int) -> None:
 
 
 def work(batch: int) -> None:
-    """Claim and settle until told no more; answer the ids of what was claimed and of what was lost."""
+    """Claim and settle until told no more; answer the ids of what was claimed, and lost."""
     from django.tasks import task_backends
 
     from mainspring.core import clock, outcomes
@@ -133,8 +133,45 @@ def work(batch: int) -> None:
     storage.close()
 
 
+def fork() -> None:
+    """Use a storage, fork, use it in both; answer what each could do."""
+    from django.db import connections
+    from django.tasks import task_backends
+
+    from tests.contract.jobs import ALL, enqueued, registered, succeeded
+
+    storage = task_backends["default"].storage
+    mine, childs = registered(storage), registered(storage)
+    while storage.claim(mine, ALL, 1):
+        pass
+    enqueued(storage, *range(3))
+    say("ready")
+    hear()
+    before = len(storage.claim(mine, ALL, 1))
+    connections.close_all()  # Django's own are for whoever forks to close
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            (taken,) = storage.claim(childs, ALL, 1)
+            assert storage.settle(childs, [succeeded(taken, childs)]) == []
+            enqueued(storage, 3)
+            storage.close()
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    is_woken = storage.wait_for_work(5)
+    after = len(storage.claim(mine, ALL, 1))
+    with connections["store"].cursor() as cursor:
+        cursor.execute("PRAGMA integrity_check")
+        (answer,) = cursor.fetchone()
+    say({"child": status, "parent": [before, after, is_woken], "journal": answer})
+    storage.close()
+
+
 ROLES: dict[str, Callable[..., None]] = {
-    one.__name__: one for one in (produce_one_by_one, produce, work)
+    one.__name__: one for one in (produce_one_by_one, produce, work, fork)
 }
 
 

@@ -65,10 +65,11 @@ def sqlite_settings(name: str | Path, **options: Any) -> dict[str, Any]:
 _MEMORY = "mainspring.backends.memory.MemoryBackend"
 _DATABASE = "mainspring.backends.database.DatabaseBackend"
 
+SQLITE = Kind("sqlite-lifo", _DATABASE, "lifo", _sqlite_file, has_processes=True)
 KINDS = (
     Kind("memory-lifo", _MEMORY, "lifo"),
     Kind("memory-fifo", _MEMORY, "fifo"),
-    Kind("sqlite-lifo", _DATABASE, "lifo", _sqlite_file, has_processes=True),
+    SQLITE,
     Kind("sqlite-fifo", _DATABASE, "fifo", _sqlite_file, has_processes=True),
     Kind("sqlite-in-memory", _DATABASE, "lifo", _sqlite_memory, has_threads=False),
 )
@@ -115,6 +116,7 @@ class Store:
 
     def in_thread(self, call: Callable[[], Any]) -> "Future[Any]":
         """Have ``call`` called in another thread, which leaves nothing open behind it."""
+
         def run() -> Any:
             try:
                 return call()

@@ -95,9 +95,7 @@ class StoreMachine(RuleBasedStateMachine):
         at = self.now - START
         self._enqueue(
             process,
-            [
-                deferred(at + wait, at, id=self._new_id(), queue_name=queue) for wait in waits
-            ],
+            [deferred(at + wait, at, id=self._new_id(), queue_name=queue) for wait in waits],
         )
 
     def _new_id(self) -> str:
@@ -220,9 +218,7 @@ class StoreMachine(RuleBasedStateMachine):
     def die(self, data: st.DataObject, index: int) -> None:
         """Rescue what a worker left that is known to be dead; another takes its place."""
         dead = self.workers[index]
-        running = [
-            one for owner, one in self.claims if owner == index and self.model.holds(one)
-        ]
+        running = [one for owner, one in self.claims if owner == index and self.model.holds(one)]
         started = data.draw(st.lists(st.sampled_from(running), unique=True)) if running else []
         lost = died(dead, started)
         self._rescued(self.processes[1 - index], [lost], {dead.id: {one.id for one in started}})

@@ -157,9 +157,7 @@ def test_settle_and_claim_does_both(storage: Storage) -> None:
     taken = claimed(storage, worker, *range(3))
     new = enqueued(storage, *range(10, 13))
     storage.release(worker, [taken[0]])
-    lost, jobs = storage.settle_and_claim(
-        worker, [succeeded(one, worker) for one in taken], ALL, 3
-    )
+    lost, jobs = storage.settle_and_claim(worker, [succeeded(one, worker) for one in taken], ALL, 3)
     assert lost == [taken[0].id]
     assert len(jobs) == 3
     assert {*ids(jobs)} < {taken[0].id, *ids(new)}

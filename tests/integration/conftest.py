@@ -1,13 +1,23 @@
-"""Fixtures of the tests with real processes."""
+"""Fixtures of the tests with real processes, and of those of DatabaseBackend inside this one."""
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.contract.stores import SQLITE, Store, Stores
+
 from .sites import Site
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _can_be_interrupted() -> None:
+    """Where pytest runs in the background, SIGINT is ignored, by the processes it starts as well."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +61,17 @@ def make_sites(
 def site(make_site: Callable[..., Site]) -> Site:
     """A site with the default settings."""
     return make_site()
+
+
+@pytest.fixture
+def store(stores: Stores, tmp_path: Path) -> Iterator[Store]:
+    """A new and empty SQLite database with the tables."""
+    with stores.open(SQLITE, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other writers are waited for for an instant only."""
+    monkeypatch.setattr("mainspring.backends.database.storage._PATIENCE", 0.05)
+    monkeypatch.setattr("mainspring.backends.database.vendors.sqlite._BUSY_TIMEOUT", 0.02)

@@ -68,8 +68,11 @@ class Site:
             "DJANGO_SETTINGS_MODULE": "settings",
             "SITE": json.dumps(self.settings),
             "TMPDIR": str(self.folder / "tmp"),
-            "PYTHONPATH": os.pathsep.join([str(PROJECT), str(self.folder)]),
+            "PYTHONPATH": os.pathsep.join(
+                [str(PROJECT), str(self.folder), os.environ.get("PYTHONPATH", "")]
+            ),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONFAULTHANDLER": "1",
         }
 
     def manage(self, *args: str, **options: Any) -> "subprocess.Popen[str]":
@@ -102,7 +105,17 @@ class Site:
     def stop(self, process: "subprocess.Popen[str]", timeout: float = 10) -> int:
         """End a worker with SIGTERM; return its exit status."""
         process.send_signal(signal.SIGTERM)
-        return process.wait(timeout)
+        return self.wait(process, timeout)
+
+    def wait(self, process: "subprocess.Popen[str]", timeout: float = 10) -> int:
+        """Wait for the end of a process; show where it hangs if it does not end."""
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGABRT)
+            process.wait(timeout)
+            raise AssertionError(self.output.read_text()) from None
 
     def kill_all(self) -> None:
         """Kill whatever the test has started and what that has forked."""

@@ -108,7 +108,7 @@ def test_ctrl_c_lets_what_runs_finish(embedded: Site, kind: str) -> None:
     embedded.wait_for_quiet(0.3)
     for name in names.values():
         embedded.touch(f"{name}.go")
-    server.process.wait(10)
+    embedded.wait(server.process)
 
     for one in held:
         job = embedded.job(one)

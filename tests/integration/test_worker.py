@@ -131,6 +131,7 @@ def test_async_concurrency_is_kept_and_nothing_hoarded(site: Site) -> None:
 
     wait_until(lambda: sum(site.has(f"a{i}.started") for i in range(30)) == 3)
     wait_until(lambda: site.states() == {State.RUNNING: 3, State.READY: 27}, 5)
+    site.wait_for(site.enqueue("nothing", priority=-10), timeout=5)  # the main thread is free
     other = site.worker("--processes=1", "--async-concurrency=3")
     wait_until(lambda: sum(site.has(f"a{i}.started") for i in range(30)) == 6)
     assert len({tuple(*site.lines(f"a{i}.runs")) for i in range(30) if site.has(f"a{i}.runs")}) == 2

@@ -157,6 +157,31 @@ def test_cannot_write(
     assert site.stop(worker) == 0
 
 
+def test_cannot_give_back_for_a_while(make_site: Callable[..., Site]) -> None:
+    """What could not be released is released later, and not run by the wrong kind of slot."""
+    site = make_site(engine="flaky")
+    worker = site.worker("--processes=1", "--async-concurrency=1", "--queues=first,second")
+    for _ in range(2):
+        site.enqueue_all([("aprocess",)] * 100, queue="first")  # so that it claims many at a time
+        site.wait_for_all()
+    site.enqueue_together(first=[("ahold", "a")], second=[("ahold", "b")] * 5)
+    site.wait_for_file("a.started")
+    site.touch("readonly")  # a moment before it gives back the others
+    site.wait_for_log("is read-only")
+    site.wait_for_quiet(0.5)
+    worker.terminate()
+    site.wait_for_log("Stopping")
+    site.touch("a.go")
+    site.wait_for_quiet(0.5)
+    (site.folder / "readonly").unlink()
+
+    assert worker.wait(10) == 0
+    assert site.states() == {State.SUCCESSFUL: 201, State.READY: 5}
+    site.touch("b.go")
+    site.drain("--processes=1")
+    assert successful_at_once(site.jobs())
+
+
 def test_stopped_while_it_cannot_write(make_site: Callable[..., Site]) -> None:
     """It tries until the time is over; the next worker finds what it was running."""
     site = make_site(engine="flaky")

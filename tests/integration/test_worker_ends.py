@@ -16,11 +16,14 @@ from .waiting import wait_until
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_signal_lets_what_runs_finish(site: Site, number: signal.Signals, threads: int) -> None:
-    worker = site.worker("--processes=1", f"--threads={threads}")
-    site.enqueue_all([("nothing",)] * 50)  # so that it claims many at a time
+    worker = site.worker("--processes=1", f"--threads={threads}", "--queues=first,second")
+    site.enqueue_all([("nothing",)] * 50, queue="first")  # so that it claims many at a time
     site.wait_for_all()
     names = [f"t{i}" for i in range(threads)]
-    held = site.enqueue_all([*(("hold", name) for name in names), *[("nothing",)] * 10], priority=5)
+    ids = site.enqueue_together(
+        first=[("hold", name) for name in names], second=[("nothing",)] * 10
+    )
+    held = ids["first"] + ids["second"]
     for name in names:
         site.wait_for_file(f"{name}.started")
 
@@ -184,7 +187,7 @@ def test_a_task_that_always_crashes_fails_the_third_time(site: Site) -> None:
 
     assert (job.state, job.kinds, len(job.workers)) == (State.FAILED, ["WorkerLost"] * 3, 3)
     assert site.wait_for(other).state == State.SUCCESSFUL
-    assert site.logged("has crashed too many workers")[0]["extra"]["state"] == "FAILED"
+    assert site.wait_for_log("has crashed too many workers")[0]["extra"]["state"] == "FAILED"
     assert site.stop(worker) == 0
 
 

@@ -56,8 +56,8 @@ def start_embedded_worker(alias: str) -> None:
 
 @receiver(setting_changed)
 def _forget_settings(*, setting: str, **_kwargs: Any) -> None:
-    # Tests change TASKS; Django forgets its backends then, too.
-    if setting == "TASKS":
+    # Tests change TASKS; Django forgets its backends then, too. Routers move a store's tables.
+    if setting in {"TASKS", "DATABASE_ROUTERS"}:
         with _lock:
             storages = [storage for _, storage in _storages.values()]
             _storages.clear()

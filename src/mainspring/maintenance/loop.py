@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from mainspring.core import clock
@@ -27,9 +27,7 @@ class Loop(ABC):
 class Maintenance:
     """Turns loops in a thread of its own, each when it is due; they are harmless to repeat."""
 
-    def __init__(self, loops: Sequence[Loop], after_failure: Callable[[], None]) -> None:
-        """``after_failure`` gives up what the thread holds open in a store that failed."""
-        self._after_failure = after_failure
+    def __init__(self, loops: Sequence[Loop]) -> None:
         self._due = dict.fromkeys(loops, 0.0)
         self._changed = threading.Condition()
         self._is_stopping = False
@@ -75,7 +73,6 @@ class Maintenance:
         try:
             return loop.step(clock.now())
         except StoreUnavailable:  # the worker itself meets it, too, and says so
-            self._after_failure()
             return _AFTER_FAILURE
         except Exception:
             name = type(loop).__name__

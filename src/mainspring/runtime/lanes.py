@@ -57,6 +57,7 @@ class ThreadLane:
         self._done = done
         self._freed = freed
         self._running = 0
+        self._starts_no_more = False
         self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._work, name=f"mainspring-task-{i}", daemon=True)
@@ -72,12 +73,19 @@ class ThreadLane:
 
     def _work(self) -> None:
         while (job := self.waiting.take()) is not None:
+            if self._starts_no_more:
+                self.waiting.put(job)  # to be released
+                return
             with self._lock:
                 self._running += 1
             self._done(self._executor.execute(job))
             with self._lock:
                 self._running -= 1
             self._freed()
+
+    def start_no_more(self) -> None:
+        """Leave what waits to be released; a signal handler may call this."""
+        self._starts_no_more = True
 
     def stop(self) -> None:
         """End the threads that are idle, and the others after their job."""
@@ -97,6 +105,7 @@ class AsyncLane:
         self._waiting: deque[Job] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._starts_no_more = False
         self._is_stopping = False
 
     @property
@@ -135,6 +144,10 @@ class AsyncLane:
                 break
         return jobs
 
+    def start_no_more(self) -> None:
+        """Leave what waits to be released; a signal handler may call this."""
+        self._starts_no_more = True
+
     def stop(self) -> None:
         """End the loop; its jobs must have finished."""
         self._is_stopping = True
@@ -153,7 +166,7 @@ class AsyncLane:
             loop.close()
 
     def _start_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
-        while self._waiting and len(self._running) < self.size:
+        while self._waiting and len(self._running) < self.size and not self._starts_no_more:
             try:
                 job = self._waiting.popleft()
             except IndexError:  # released just now

@@ -31,7 +31,7 @@ class Upkeep(Loop):
             return _INTERVAL
         if os.getppid() != self._supervisor:
             self._stop("its supervisor is gone")
-        # Not before it has run anything: what a process uses from its start, its successor uses, too.
+        # Not before it has run anything: what one uses from its start, its successor uses, too.
         elif (
             self._most is not None
             and self._worker.has_worked

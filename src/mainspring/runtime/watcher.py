@@ -1,4 +1,4 @@
-"""``--reload``: a process that ends when a file of the project changes, and one that starts anew."""
+"""``--reload``: a process that ends when a file changes, and one that then starts anew."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ class Reloader:
         if self._is_stopping:
             return 0
         environment = {**os.environ, autoreload.DJANGO_AUTORELOAD_ENV: "true"}
-        self._process = subprocess.Popen(autoreload.get_child_arguments(), env=environment)
+        self._process = subprocess.Popen(autoreload.get_child_arguments(), env=environment)  # noqa: S603
         status = self._process.wait()
         self._process = None
         return status

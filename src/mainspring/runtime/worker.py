@@ -1,6 +1,5 @@
 """One worker process: claims jobs, has them run, settles what came of them."""
 
-import logging
 import sys
 import threading
 import time
@@ -25,12 +24,12 @@ from mainspring.runtime.keeper import Keeper
 from mainspring.runtime.lanes import AsyncLane, ThreadLane, Waiting
 from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.pace import Pace
-
-logger = logging.getLogger("mainspring")
+from mainspring.runtime.telling import Telling
 
 _IDLE: Final = 1.0  # seconds until an idle worker looks by itself
 _LOOK: Final = 0.1  # seconds until a busy worker looks for more async work by itself
-_LEAVE: Final = 1_000_000  # microseconds that what was given back is left to others
+_SEARCH: Final = 100  # jobs among which to look for sync ones while the event loop is full
+_SEARCH_EVERY: Final = 1_000_000  # microseconds
 _FIRST_RETRY: Final = 0.1  # seconds after the store failed
 _SLOWEST_RETRY: Final = 5.0
 
@@ -63,18 +62,19 @@ class Worker:
         self.coroutines = AsyncLane(
             self.executor, self._done, self._freed, options.async_concurrency
         )
+        self._lanes = [lane for lane in (self.threads, self.coroutines) if lane is not None]
         self.claimed_at = 0
         self.is_running_inline = False
         self.is_drained = False
         self._has_swept = False
         self._async_share = 0.0
-        self._claim_after = 0
+        self._next_search = 0
         self._held = 0  # jobs that are claimed and neither settled nor released
         self._finished: list[Outcome] = []
         self._exchanging = threading.Lock()
         self._nudged = threading.Event()
         self._stopping = False
-        self._failing = False
+        self._telling = Telling(identity.id)
         self._has_worked = False
         self._left = _with_jitter(options.max_tasks)  # to be claimed
         self.keeper = Keeper(self)
@@ -93,9 +93,7 @@ class Worker:
         )
         self._stager = Stager(storage)
         pruner = Pruner(storage, backend.config.options.result_ttl)
-        self.maintenance = Maintenance(
-            [heartbeat, self._rescuer, self._stager, pruner], storage.close_thread
-        )
+        self.maintenance = Maintenance([heartbeat, self._rescuer, self._stager, pruner])
 
     # Turning
 
@@ -120,6 +118,8 @@ class Worker:
         Takes no lock, so that a signal handler can call it in the middle of anything.
         """
         self._stopping = True
+        for lane in self._lanes:
+            lane.start_no_more()
         self.storage.wake()
 
     def _is_done(self) -> bool:
@@ -131,18 +131,21 @@ class Worker:
             try:
                 self.storage.heartbeat(self.identity, clock.now())
             except StoreUnavailable as error:
-                self._store_failed(error)
+                self._telling.store_failed(error)
                 time.sleep(pause)
                 pause = min(pause * 2, _SLOWEST_RETRY)
             else:
                 self.board.mark_ready()
-                self._store_works()
+                self._telling.store_works()
                 return
 
     def _turn(self) -> None:
+        is_searching = self.coroutines.is_full
         room = self._room()
         try:
             claimed = self.exchange(room)
+            if is_searching and claimed:
+                self._leave_async_to_others()
         except StoreUnavailable:
             self._after_failure()
             return
@@ -168,7 +171,7 @@ class Worker:
             self._rescuer.step(clock.now())
             self._stager.step(clock.now())
         except StoreUnavailable as error:
-            self._store_failed(error)
+            self._telling.store_failed(error)
             self._after_failure()
         else:
             self._has_swept = True
@@ -209,14 +212,17 @@ class Worker:
 
     def _room(self) -> int:
         """Return how many jobs to claim now."""
-        if self.coroutines.is_full and (self.coroutines.surplus or clock.now() < self._claim_after):
-            return 0  # it might be async tasks again
+        if self.coroutines.is_full and (self.coroutines.surplus or clock.now() < self._next_search):
+            return 0
         if self.threads is None:
             sync = self.pace.batch(1)
         else:
             free = self.threads.size - self.threads.running - len(self.waiting)
             sync = self.pace.batch(free) if free > 0 else 0
-        room = max(sync, self._async_room())
+        if self.coroutines.is_full:
+            room = _SEARCH if sync else 0
+        else:
+            room = max(sync, self._async_room())
         return max(min(room, self._most_room()), 0)
 
     def _most_room(self) -> int:
@@ -240,13 +246,13 @@ class Worker:
             except BaseException as error:
                 self._put_back(outcomes)
                 if isinstance(error, StoreUnavailable):
-                    self._store_failed(error)
+                    self._telling.store_failed(error)
                 raise
             self._held += len(jobs) - len(outcomes)
             self._left -= len(jobs)
             self._has_worked = self._has_worked or bool(outcomes)
-            self._store_works()
-            self._say_lost(lost_ids)
+            self._telling.store_works()
+            self._telling.outcomes_dropped(lost_ids)
             if outcomes:
                 self.board.settled({outcome.id for outcome in outcomes})
             if jobs:
@@ -301,26 +307,32 @@ class Worker:
             return None
 
     def release_waiting(self) -> None:
-        """Give back what was claimed and has not started, and leave it to others for a while."""
+        """Give back what was claimed and has not started."""
         with self._exchanging:
-            sync, coroutines = self.waiting.take_all(), self.coroutines.take_all()
-            jobs = [*sync, *coroutines]
-            if not jobs:
-                return
-            try:
-                self.storage.release(self.identity, jobs)
-            except BaseException as error:
-                for job in sync:
-                    self.waiting.put(job)
-                if coroutines:
-                    self.coroutines.put(coroutines)
-                if not isinstance(error, StoreUnavailable):
-                    raise
-                self._store_failed(error)
-            else:
-                self._held -= len(jobs)
-                self._left += len(jobs)
-                self._claim_after = clock.now() + _LEAVE
+            self._release(self.waiting.take_all(), self.coroutines.take_all())
+
+    def _leave_async_to_others(self) -> None:
+        # The event loop is full: what else was claimed is for other processes, except sync tasks.
+        with self._exchanging:
+            self._next_search = 0 if len(self.waiting) else clock.now() + _SEARCH_EVERY
+            self._release([], self.coroutines.take_all())
+
+    def _release(self, sync: list[Job], coroutines: list[Job]) -> None:
+        jobs = [*sync, *coroutines]
+        if not jobs:
+            return
+        try:
+            self.storage.release(self.identity, jobs)
+        except BaseException as error:
+            for job in sync:
+                self.waiting.put(job)
+            if coroutines:
+                self.coroutines.put(coroutines)
+            if isinstance(error, StoreUnavailable):
+                self._telling.store_failed(error)
+            raise
+        self._held -= len(jobs)
+        self._left += len(jobs)
 
     @property
     def is_busy(self) -> bool:
@@ -348,10 +360,10 @@ class Worker:
 
     def _wind_down(self) -> None:
         while self.is_busy:
-            self.release_waiting()
             self._nudged.clear()
             try:
                 self.settle()
+                self.release_waiting()
             except StoreUnavailable:
                 self._after_failure()
             else:
@@ -359,51 +371,17 @@ class Worker:
                     self._nudged.wait(_LOOK)
 
     def _retire(self) -> None:
-        if self.threads is not None:
-            self.threads.stop()
-        self.coroutines.stop()
+        for lane in self._lanes:
+            lane.stop()
         try:
             self.storage.retire(self.identity)
         except StoreUnavailable as error:  # harmless: the lease ends, and nothing is held
-            self._store_failed(error)
+            self._telling.store_failed(error)
         else:
             self.board.remove()
 
-    # Saying what happens
-
     def _after_failure(self) -> None:
         time.sleep(uniform(_FIRST_RETRY, 1.0))  # noqa: S311 # so that workers do not all come at once
-
-    def _store_failed(self, error: StoreUnavailable) -> None:
-        # The file may be another one by the time it can be used again, or writable only then.
-        self.storage.close_thread()
-        if not self._failing:
-            self._failing = True
-            logger.error(
-                "%s Worker %s goes on trying.",
-                error,
-                self.identity.id,
-                extra={"worker_id": self.identity.id},
-            )
-
-    def _store_works(self) -> None:
-        if self._failing:
-            self._failing = False
-            logger.info(
-                "Worker %s can use its store again",
-                self.identity.id,
-                extra={"worker_id": self.identity.id},
-            )
-
-    def _say_lost(self, ids: Sequence[str]) -> None:
-        for task_id in ids:
-            logger.warning(
-                "Task id=%s has been given to another worker or deleted; worker %s drops its "
-                "outcome",
-                task_id,
-                self.identity.id,
-                extra={"task_id": task_id, "worker_id": self.identity.id},
-            )
 
 
 def _with_jitter(max_tasks: int | None) -> int:

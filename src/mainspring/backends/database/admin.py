@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from mainspring.backends.database.models import RegisteredWorker, StoredJob
 from mainspring.core import codec
@@ -29,7 +30,7 @@ class _ReadOnlyAdmin[M: models.Model](admin.ModelAdmin):  # type: ignore[type-ar
 class StoredJobAdmin(_ReadOnlyAdmin[StoredJob]):
     """Jobs, the newest first."""
 
-    list_display = ("id", "task_path", "queue_name", "priority", "state", "available_at")
+    list_display = ("task_path", "state", "queue_name", "priority", "available_at", "id")
     list_filter = ("state", "queue_name")
     search_fields = ("id", "task_path")
     ordering = ("-id",)
@@ -75,7 +76,8 @@ class StoredJobAdmin(_ReadOnlyAdmin[StoredJob]):
     @admin.display
     def tracebacks(self, row: StoredJob) -> str:
         """The errors of all attempts."""
-        return "\n".join(error.traceback for error in _result_of(row).errors) or "—"
+        text = "\n".join(error.traceback for error in _result_of(row).errors)
+        return format_html("<pre>{}</pre>", text) if text else "—"
 
 
 @admin.register(RegisteredWorker)

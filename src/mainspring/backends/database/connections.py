@@ -9,7 +9,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mainspring.backends.database.vendors import Dialect
 
-
 # Connections that came over a fork: the child may not even close them, as that would do to the
 # file what the parent's closing does.
 _inherited: list[BaseDatabaseWrapper] = []

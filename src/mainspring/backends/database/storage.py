@@ -1,24 +1,22 @@
 """The storage verbs on a database."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import count
 from sys import intern
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error
 from django.db import DatabaseError, InterfaceError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.tasks.base import TASK_MAX_PRIORITY
 from django.tasks.exceptions import InvalidTaskBackend
 
+from mainspring.backends.database.claims import Claims
 from mainspring.backends.database.connections import WorkerConnections
 from mainspring.backends.database.vendors import Dialect, dialect_of
 from mainspring.backends.database.vendors.base import Row
 from mainspring.backends.storage import (
-    ANY_QUEUE,
     LostWorker,
     Pruned,
     Rescued,
@@ -33,14 +31,12 @@ from mainspring.core import codec
 from mainspring.core.clock import now as clock_now
 from mainspring.core.ids import first_id_at
 from mainspring.core.jobs import Job, Outcome, State, Worker
-from mainspring.core.ordering import FAIR_EVERY
 from mainspring.core.outcomes import cancelled_errors
 from mainspring.exceptions import StoreUnavailable
 
 _NEW_COLUMNS: Final = 11
 _STAGE_STEP: Final = 1000
 _PATIENCE: Final = 60.0  # seconds that an enqueue waits for other writers
-_BLANK: Final = (None,) * 4  # what stands before priority and available_at in a job
 
 
 class DatabaseStorage(Storage):
@@ -51,9 +47,7 @@ class DatabaseStorage(Storage):
     def __init__(self, config: Config) -> None:
         self._backend = config.alias
         self._lease = config.options.lease
-        self._newest_first = config.options.order == "lifo"
-        self._claims = count(1)
-        self._turns = count(1)
+        self._order = config.options.order
         self._prune_after = ""
 
     @cached_property
@@ -69,6 +63,10 @@ class DatabaseStorage(Storage):
     @cached_property
     def _own(self) -> WorkerConnections:
         return WorkerConnections(self._alias, self._dialect)
+
+    @cached_property
+    def _claims(self) -> Claims:
+        return Claims(self._dialect, self._backend, self._order)
 
     # What callers use
 
@@ -170,102 +168,14 @@ class DatabaseStorage(Storage):
         """Do both in one transaction."""
         with self._writing() as cursor:
             lost = self._dialect.settle(cursor, outcomes) if outcomes else []
-            batches = self._claim(cursor, worker, queues, limit) if limit else []
+            batches = self._claims.take(cursor, worker, queues, limit) if limit else []
         if limit and not batches and self._dialect.forget_notifications():
             # What was notified may have come after the look: look once more, then it is safe to
             # wait.
             with self._writing() as cursor:
-                batches = self._claim(cursor, worker, queues, limit)
+                batches = self._claims.take(cursor, worker, queues, limit)
         # Sorted and made into jobs here, where the database is free for others again.
         return lost, [job for batch in batches for job in batch.jobs()]
-
-    def _claim(
-        self, cursor: Any, worker: Worker, queues: Sequence[str], limit: int
-    ) -> "list[_Batch]":
-        claim = worker.first_claim | next(self._claims) & 0xFFFF_FFFF
-        is_fair_turn = next(self._turns) % FAIR_EVERY == 0
-        batches: list[_Batch] = []
-        left = limit
-        for group in self._groups(cursor, queues):
-            for claim_from in (
-                (self._claim_longest_waiting, self._claim_in_order)
-                if is_fair_turn
-                else (self._claim_in_order,)
-            ):
-                if left and (batch := claim_from(cursor, claim, group, left)).rows:
-                    batches.append(batch)
-                    left -= len(batch.rows)
-            if not left:
-                break
-        return batches
-
-    def _groups(self, cursor: Any, queues: Sequence[str]) -> Iterator[list[str]]:
-        # Named queues one after the other; the queues that "*" stands for as equals.
-        for queue in queues:
-            if queue != ANY_QUEUE:
-                yield [queue]
-                continue
-            others, name = [], ""
-            while found := self._next(cursor, "next_queue", name):
-                (name,) = found
-                if name not in queues:
-                    others.append(name)
-            if others:
-                yield others
-
-    def _next(self, cursor: Any, statement: str, *params: Any) -> Row | None:
-        cursor.execute(self._dialect.sql(statement), (self._backend, *params))
-        row: Row | None = cursor.fetchone()
-        return row
-
-    def _claim_in_order(self, cursor: Any, claim: int, group: list[str], limit: int) -> "_Batch":
-        order = _newest_first if self._newest_first else _oldest_first
-        if len(group) == 1 and self._newest_first:  # in one statement
-            rows = self._dialect.claim_newest(cursor, (claim, self._backend, group[0]), limit)
-        else:
-            found = [row for name in group for row in self._candidates(cursor, name, limit)]
-            found.sort(key=lambda row: order((*_BLANK, *row[1:])))
-            chosen = [job_id for job_id, _, _ in found[:limit]]
-            rows = self._dialect.claim_chosen(cursor, claim, chosen) if chosen else []
-        return _Batch(rows, order)
-
-    def _candidates(self, cursor: Any, queue: str, limit: int) -> list[Row]:
-        # The first jobs of a queue: (id, priority, available_at).
-        if self._newest_first:
-            cursor.execute(self._dialect.sql("first_newest"), (self._backend, queue, limit))
-            rows: list[Row] = cursor.fetchall()
-            return rows
-        rows = []
-        for priority, _ in self._levels(cursor, queue):
-            cursor.execute(
-                self._dialect.sql("first_oldest"),
-                (self._backend, queue, priority, limit - len(rows)),
-            )
-            rows += cursor.fetchall()
-            if len(rows) >= limit:
-                break
-        return rows
-
-    def _levels(self, cursor: Any, queue: str) -> Iterator[tuple[int, int]]:
-        # The priorities of the ready jobs of a queue, each with its oldest job's moment.
-        below = TASK_MAX_PRIORITY + 1
-        while found := self._next(cursor, "next_priority", queue, below):
-            below, oldest = found
-            yield below, oldest
-
-    def _claim_longest_waiting(
-        self, cursor: Any, claim: int, group: list[str], limit: int
-    ) -> "_Batch":
-        levels = [
-            (oldest, priority, queue)
-            for queue in group
-            for priority, oldest in self._levels(cursor, queue)
-        ]
-        if not levels:
-            return _Batch([], _oldest_first)
-        _, priority, queue = min(levels)
-        rows = self._dialect.claim_oldest(cursor, (claim, self._backend, queue), priority, limit)
-        return _Batch(rows, _oldest_first)
 
     def release(self, worker: Worker, jobs: Sequence[Job]) -> int:
         """See :meth:`Storage.release`."""
@@ -325,16 +235,21 @@ class DatabaseStorage(Storage):
     def stage(self, now: int) -> Staged:
         """See :meth:`Storage.stage`; at most 1,000 jobs a time, so that others can write, too."""
         with self._reading() as cursor:
-            found = self._next(cursor, "next_scheduled")
-        if found is None or found[0] > now:
-            return Staged(0, None if found is None else found[0])
+            next_at = self._next_scheduled(cursor)
+        if next_at is None or next_at > now:
+            return Staged(0, next_at)
         with self._writing() as cursor:
             cursor.execute(self._dialect.sql("stage"), (self._backend, now, _STAGE_STEP))
             staged: int = cursor.rowcount
-            found = self._next(cursor, "next_scheduled")
+            next_at = self._next_scheduled(cursor)
         if staged:
             self._dialect.notify()
-        return Staged(staged, None if found is None else found[0])
+        return Staged(staged, next_at)
+
+    def _next_scheduled(self, cursor: Any) -> int | None:
+        cursor.execute(self._dialect.sql("next_scheduled"), (self._backend,))
+        row: Row | None = cursor.fetchone()
+        return None if row is None else row[0]
 
     def prune(self, before: int, limit: int) -> Pruned:
         """See :meth:`Storage.prune`.
@@ -384,12 +299,14 @@ class DatabaseStorage(Storage):
 
     def close_thread(self) -> None:
         """Close the calling thread's own connection."""
-        self._own.close()
+        if "_own" in vars(self):  # what was never used needs no closing, and may be unusable
+            self._own.close()
 
     def close(self) -> None:
         """Close the calling thread's own connection and what waiting holds open."""
-        self._own.close()
-        self._dialect.close()
+        self.close_thread()
+        if "_dialect" in vars(self):
+            self._dialect.close()
 
     @contextmanager
     def _writing(self) -> Iterator[Any]:
@@ -422,20 +339,3 @@ class DatabaseStorage(Storage):
             raise
         except (DatabaseError, InterfaceError) as error:
             raise StoreUnavailable(self._dialect.explain(error)) from error
-
-
-class _Batch(NamedTuple):
-    rows: list[Row]
-    order: Callable[[Row], tuple[int, int]]
-
-    def jobs(self) -> list[Job]:
-        self.rows.sort(key=self.order)
-        return [Job(*row) for row in self.rows]
-
-
-def _newest_first(row: Row) -> tuple[int, int]:
-    return -row[4], -row[5]  # priority, available_at
-
-
-def _oldest_first(row: Row) -> tuple[int, int]:
-    return -row[4], row[5]

@@ -1,7 +1,7 @@
 """SQLite, with trouble while a file of that name is in the site's folder.
 
-``broken``: whoever connects dies of an error that no database raises. ``readonly``, ``full``: SQLite
-itself refuses to write, or to grow.
+``broken``: whoever connects dies of an error that no database raises. ``readonly``, ``full``:
+SQLite itself refuses to write, or to grow.
 """
 
 from typing import Any
@@ -22,8 +22,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Any:
         """Have SQLite refuse what it is to refuse now."""
         cursor = super().create_cursor(name)
-        is_readonly = (settings.FOLDER / "readonly").exists()
+        if (settings.FOLDER / "readonly").exists():
+            # For as long as the connection lives: as with a file that could only be read when it
+            # was opened.
+            cursor.execute("PRAGMA query_only = 1")
         is_full = (settings.FOLDER / "full").exists()
-        cursor.execute(f"PRAGMA query_only = {int(is_readonly)}")
         cursor.execute(f"PRAGMA max_page_count = {1 if is_full else 2**30}")
         return cursor

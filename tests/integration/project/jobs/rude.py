@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import threading
+from pathlib import Path
 from typing import Any, Never
 
 from asgiref.sync import sync_to_async
@@ -24,7 +25,7 @@ def _surroundings() -> dict[str, Any]:
     umask = os.umask(0o22)
     os.umask(umask)
     return {
-        "folder": os.getcwd(),
+        "folder": str(Path.cwd()),
         "umask": umask,
         "path": sys.path,
         "recursion": sys.getrecursionlimit(),
@@ -269,7 +270,7 @@ def deletes_folder() -> None:
     """Go to a folder that is gone then."""
     folder = tempfile.mkdtemp()
     os.chdir(folder)
-    os.rmdir(folder)
+    Path(folder).rmdir()
 
 
 @task

@@ -99,7 +99,7 @@ async def ahold(name: str) -> int:
     """Do as ``hold`` does."""
     append(f"{name}.runs", os.getpid())
     write(f"{name}.started", str(os.getpid()))
-    while not there(f"{name}.go"):
+    while not there(f"{name}.go"):  # noqa: ASYNC110 # the test is another process
         await asyncio.sleep(0.002)
     return os.getpid()
 

@@ -34,6 +34,7 @@ _EXPLANATIONS: Final = (
     ("unable to open", "cannot be opened; check that the folder exists and may be written"),
     ("disk I/O", "cannot be read or written, says the disk"),
     ("malformed", "is damaged; restore it from a backup"),
+    ("not a database", "is damaged; restore it from a backup"),
 )
 
 
