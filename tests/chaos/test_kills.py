@@ -110,7 +110,7 @@ def test_kills(
     assert site.stop(chaos.worker) == 0
     # A tree without its supervisor may still be ending.
     wait_until(lambda: site.workers() == [], 10, "the end of all workers")
-    assert site.boards() == []
+    wait_until(lambda: site.boards() == [], 10, "the end of all boards")
 
     executed = executions(site)
     for job in jobs:

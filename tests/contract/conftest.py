@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.tasks.signals import task_enqueued, task_finished, task_started
 
+from mainspring import TaskResult
 from mainspring.backends.storage import Storage
 from tests.contract.stores import KINDS, Kind, Store, Stores
 
@@ -27,3 +30,21 @@ def store(stores: Stores, kind: Kind, tmp_path: Path) -> Iterator[Store]:
 def storage(store: Store) -> Storage:
     """The verbs of the store's alias ``default``."""
     return store.storage
+
+
+@pytest.fixture
+def heard() -> Iterator[list[tuple[str, TaskResult[Any]]]]:
+    """What the signals told: their names, and the results that came with them."""
+    told: list[tuple[str, TaskResult[Any]]] = []
+    receivers = {}
+    signals = {"enqueued": task_enqueued, "started": task_started, "finished": task_finished}
+    for name, signal in signals.items():
+
+        def receive(task_result: TaskResult[Any], name: str = name, **_: Any) -> None:
+            told.append((name, task_result))
+
+        receivers[name] = receive
+        signal.connect(receive)
+    yield told
+    for name, signal in signals.items():
+        signal.disconnect(receivers[name])

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -42,24 +41,6 @@ def work_off(store: Store) -> None:
         ]
         assert store.storage.settle(worker, outcomes) == []
     store.storage.retire(worker)
-
-
-@pytest.fixture
-def heard() -> Iterator[list[tuple[str, TaskResult[Any]]]]:
-    """What the signals told: their names, and the results that came with them."""
-    told: list[tuple[str, TaskResult[Any]]] = []
-    receivers = {}
-    signals = {"enqueued": task_enqueued, "started": task_started, "finished": task_finished}
-    for name, signal in signals.items():
-
-        def receive(task_result: TaskResult[Any], name: str = name, **_: Any) -> None:
-            told.append((name, task_result))
-
-        receivers[name] = receive
-        signal.connect(receive)
-    yield told
-    for name, signal in signals.items():
-        signal.disconnect(receivers[name])
 
 
 def test_enqueue_returns_the_result_to_be(store: Store) -> None:
@@ -402,48 +383,3 @@ def test_the_capabilities(store: Store) -> None:
 
 def test_all_threads_have_one_storage(store: Store) -> None:
     assert store.in_thread(lambda: store.storage).result(10) is store.storage
-
-
-# ImmediateBackend: what of all this it does
-
-
-@pytest.fixture
-def immediate() -> Iterator[None]:
-    """Tasks go to ImmediateBackend."""
-    entry = {"BACKEND": "mainspring.backends.immediate.ImmediateBackend", "QUEUES": []}
-    with override_settings(TASKS={"default": entry}):
-        yield
-
-
-def test_immediate_runs_the_task_when_it_is_enqueued(
-    immediate: None, heard: list[tuple[str, TaskResult[Any]]]
-) -> None:
-    result = add.using(priority=5, queue_name="mail").enqueue(1, b=2)
-    assert (result.status, result.return_value) == (TaskResultStatus.SUCCESSFUL, 3)
-    assert (result.attempts, len(result.worker_ids)) == (1, 1)
-    assert [name for name, _ in heard] == ["enqueued", "started", "finished"]
-    assert result.wait() is result
-
-
-def test_immediate_runs_async_tasks_from_sync_and_async_code(immediate: None) -> None:
-    assert add_soon.enqueue(1, 2).return_value == 3
-    assert async_to_sync(add_soon.aenqueue)(1, 2).return_value == 3
-    assert async_to_sync(add.aenqueue)(1, 2).return_value == 3
-
-
-def test_immediate_fails_what_raises(immediate: None, caplog: pytest.LogCaptureFixture) -> None:
-    result = fail.enqueue()
-    assert result.status == TaskResultStatus.FAILED
-    assert result.errors[0].exception_class is ValueError
-    assert f"Task id={result.id} path={fail.module_path} state=FAILED" in caplog.text
-
-
-def test_immediate_keeps_no_results_and_defers_nothing(immediate: None) -> None:
-    result = add.enqueue(1)
-    for look in (result.refresh, lambda: add.get_result(result.id)):
-        with pytest.raises(NotImplementedError):
-            look()
-    with pytest.raises(NotImplementedError):
-        async_to_sync(result.arefresh)()
-    with pytest.raises(InvalidTask, match="does not support run_after"):
-        add.using(run_after=timezone.now())

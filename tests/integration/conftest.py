@@ -15,7 +15,7 @@ from .sites import Site
 
 @pytest.fixture(scope="session", autouse=True)
 def _can_be_interrupted() -> None:
-    """Where pytest runs in the background, SIGINT is ignored, by the processes it starts as well."""
+    """Where pytest runs in the background, SIGINT is ignored, also by what it starts."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -146,9 +146,11 @@ class MemoryStorage(Storage):
 
     def _settle(self, outcome: Outcome) -> bool:
         job = self._jobs.get(outcome.id)
-        if job is None or job.state != State.RUNNING or job.claim != outcome.claim:
+        if job is None:
             return False
-        self._put(job._replace(**outcome._asdict())._replace(claim=None))
+        if job.state != State.RUNNING or job.claim != outcome.claim:
+            return job == _settled(job, outcome)  # by an earlier try
+        self._put(_settled(job, outcome))
         return True
 
     def release(self, worker: Worker, jobs: Sequence[Job]) -> int:
@@ -308,3 +310,7 @@ class MemoryStorage(Storage):
             self._interrupted = True
             self._work.notify_all()
             self._settled.notify_all()
+
+
+def _settled(job: Job, outcome: Outcome) -> Job:
+    return job._replace(**outcome._asdict())._replace(claim=None)

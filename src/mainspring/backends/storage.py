@@ -118,7 +118,10 @@ class Storage(ABC):
 
     @abstractmethod
     def settle(self, worker: Worker, outcomes: Sequence[Outcome]) -> list[str]:
-        """Store outcomes; return the ids of those whose claim no longer held and were dropped."""
+        """Store outcomes; return the ids of those whose claim no longer held and were dropped.
+
+        To store an outcome that is stored already, as after a lost answer, is no loss.
+        """
 
     def settle_and_claim(
         self, worker: Worker, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int
@@ -145,6 +148,8 @@ class Storage(ABC):
 
         What a lost worker is known to have claimed only becomes ready as it was; what it had
         started, and all jobs of a worker whose lease ended, keeps an error and counts an attempt.
+        Where a store outlives its workers, what is claimed by a worker that is not registered is
+        recovered, too, if two calls in a row find it so.
         """
 
     @abstractmethod

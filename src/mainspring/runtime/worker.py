@@ -103,6 +103,7 @@ class Worker:
         If this raises, the process must end: only its death tells others to rescue what it holds.
         """
         self._register()
+        self.storage.wait_for_work(0)  # can be woken from now on, before the first looks
         self.keeper.start()
         self.maintenance.start()
         while not self._is_done():

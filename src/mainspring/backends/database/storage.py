@@ -35,6 +35,7 @@ from mainspring.core.outcomes import cancelled_errors
 from mainspring.exceptions import StoreUnavailable
 
 _NEW_COLUMNS: Final = 11
+_FOREVER: Final = 2**62
 _STAGE_STEP: Final = 1000
 _PATIENCE: Final = 60.0  # seconds that an enqueue waits for other writers
 
@@ -49,6 +50,7 @@ class DatabaseStorage(Storage):
         self._lease = config.options.lease
         self._order = config.options.order
         self._prune_after = ""
+        self._orphans: set[int] = set()
 
     @cached_property
     def _alias(self) -> str:
@@ -108,7 +110,6 @@ class DatabaseStorage(Storage):
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel what has not started, in the caller's transaction."""
         now = clock_now()
-        stored = {job.id: job.errors for job in self.get_results(ids)}
         cancelled = []
         connection = connections[self._alias]
         with (
@@ -116,12 +117,11 @@ class DatabaseStorage(Storage):
             transaction.atomic(self._alias),
             connection.cursor() as cursor,
         ):
-            for job_id, errors in stored.items():
-                cursor.execute(
-                    self._dialect.sql("cancel"),
-                    (now, cancelled_errors(errors), job_id, self._backend),
-                )
-                if cursor.rowcount:
+            for job_id in dict.fromkeys(ids):
+                cursor.execute(self._dialect.sql("cancel"), (now, job_id, self._backend))
+                for (errors,) in cursor.fetchall():
+                    told = (cancelled_errors(errors), job_id)
+                    cursor.execute(self._dialect.sql("tell_cancelled"), told)
                     cancelled.append(job_id)
         return cancelled
 
@@ -212,9 +212,29 @@ class DatabaseStorage(Storage):
         for token, worker_id, heard_at, _ in gone:
             end = known.get(worker_id) or lease_ended(worker_id, heard_at)
             with self._writing() as cursor:
-                rescued += self._rescue_from(cursor, Worker(worker_id, token), end, now)
+                # One whose lease has ended may have renewed it since the look.
+                last_lease = _FOREVER if worker_id in known else now
+                cursor.execute(self._dialect.sql("retire_lost"), (token, last_lease))
+                if cursor.rowcount:
+                    rescued += self._rescue_from(cursor, Worker(worker_id, token), end, now)
+        rescued += self._rescue_orphans(now)
         if rescued:
             self._dialect.notify()
+        return rescued
+
+    def _rescue_orphans(self, now: int) -> list[Rescued]:
+        # What is claimed by a worker that is not registered: one that had been given up, went on,
+        # and died before it could register anew. It is given until the next look to do so.
+        with self._reading() as cursor:
+            cursor.execute(self._dialect.sql("orphans"), (self._backend,))
+            orphans = {token for (token,) in cursor.fetchall()}
+        rescued: list[Rescued] = []
+        for token in orphans & self._orphans:
+            worker = Worker(f"unregistered-{token}", token)
+            with self._writing() as cursor:
+                end = lease_ended(worker.id, now)
+                rescued += self._rescue_from(cursor, worker, end, now)
+        self._orphans = orphans
         return rescued
 
     def _rescue_from(
@@ -226,7 +246,6 @@ class DatabaseStorage(Storage):
         outcomes = [outcome_of_lost(job, lost, now) for job in jobs]
         if outcomes:
             self._dialect.settle(cursor, outcomes)
-        cursor.execute(self._dialect.sql("retire"), (worker.token,))
         return [
             Rescued(job.id, job.task_path, worker.id, outcome.state, lost.has_started(job.id))
             for job, outcome in zip(jobs, outcomes, strict=True)

@@ -11,6 +11,7 @@ from secrets import token_hex
 from typing import Final, Protocol
 
 _SAFETY_POLL: Final = 0.05  # seconds, where no pipe can be made
+_CLOCK_TICK: Final = 20_000_000  # nanoseconds, at most, from one file time to the next
 _LOOK_AGAIN: Final = 1.0  # seconds after which a producer looks for new pipes in any case
 
 
@@ -108,10 +109,12 @@ class PipeWakeup:
             return
         if changed_at == self._seen[0] and now < self._seen[1] + _LOOK_AGAIN:
             return
-        self._seen = (changed_at, now)
+        # What changes again before the file system's clock ticks shows the same time.
+        is_settled = time.time_ns() - changed_at > _CLOCK_TICK
+        self._seen = (changed_at if is_settled else 0, now)
         with suppress(OSError), os.scandir(self._folder) as entries:
             for entry in entries:
-                if entry.name not in self._writers:
+                if entry.name not in self._writers and not entry.name.startswith("."):
                     self._open_writer(Path(entry.path))
 
     def _open_writer(self, path: Path) -> None:
@@ -176,10 +179,14 @@ class PipeWakeup:
                 self._folder.mkdir(exist_ok=True)
                 self._folder.chmod(rights)
             self._remove_dead_pipes()
-            os.mkfifo(path)
-            path.chmod(rights & 0o666)
+            hidden = path.with_name(f".{path.name}")
+            os.mkfifo(hidden)
+            hidden.chmod(rights & 0o666)
             # Open for writing as well: the pipe then never reports that its writers are gone.
-            self._pipe = (path, os.open(path, os.O_RDWR | os.O_NONBLOCK))
+            descriptor = os.open(hidden, os.O_RDWR | os.O_NONBLOCK)
+            # Producers see it only now: those that met it without a reader would not come again.
+            hidden.rename(path)
+            self._pipe = (path, descriptor)
 
     def _remove_dead_pipes(self) -> None:
         for path in self._folder.iterdir():

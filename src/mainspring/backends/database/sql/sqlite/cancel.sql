@@ -1,6 +1,7 @@
 -- cancel: cancel one job that has not started.
--- Inputs (%s, as it runs on the caller's connection): now, the errors, the id, the backend.
--- Result: the row count tells whether it was cancelled.
+-- Inputs (%s, as it runs on the caller's connection): now, the id, the backend.
+-- Result: its errors so far; no row if it was not cancelled.
 UPDATE mainspring_job
-SET state = 5, finished_at = %s, errors = %s
+SET state = 5, finished_at = %s
 WHERE id = %s AND backend = %s AND state IN (0, 1)
+RETURNING errors

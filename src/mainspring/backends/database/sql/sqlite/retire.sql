@@ -1,3 +1,3 @@
--- retire, rescue: take a worker off the register.
+-- retire: take a worker off the register.
 -- Inputs: ?1 the token.
 DELETE FROM mainspring_worker WHERE token = ?1
