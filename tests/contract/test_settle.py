@@ -228,3 +228,16 @@ def test_a_crash_after_a_release_leaves_the_job_alone(storage: Storage) -> None:
     storage.release(worker, [taken])
     assert storage.rescue(START, [died(worker, [taken])]) == []
     assert stored(storage, taken.id).errors is None
+
+
+@pytest.mark.parametrize("outcome_of", [succeeded, failed, postponed])
+def test_settling_again_what_is_stored_is_no_loss(
+    storage: Storage, outcome_of: Callable[[Job, Worker], Outcome]
+) -> None:
+    one = registered(storage)
+    (taken,) = claimed(storage, one, 0)
+    outcome = outcome_of(taken, one)
+    assert storage.settle(one, [outcome]) == []
+    before = stored(storage, taken.id)
+    assert storage.settle(one, [outcome]) == []
+    assert stored(storage, taken.id) == before

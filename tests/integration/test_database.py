@@ -19,6 +19,7 @@ from mainspring.core.jobs import State
 from tests.contract.contender import Contender
 from tests.contract.jobs import (
     ALL,
+    LEASE,
     START,
     claimed,
     deferred,
@@ -28,6 +29,7 @@ from tests.contract.jobs import (
     job,
     registered,
     succeeded,
+    worker,
 )
 from tests.contract.router import STORE
 from tests.contract.stores import SQLITE, Store, Stores, database, sqlite_settings
@@ -367,3 +369,44 @@ def test_many_threads_use_one_storage_at_once(store: Store) -> None:
     threads = [store.in_thread(claim_and_settle) for _ in range(4)]
     taken = [job_id for one in threads for job_id in one.result(20)]
     assert sorted(taken) == sorted(ids(new))
+
+
+# Rescue
+
+
+def test_what_an_unregistered_worker_holds_is_rescued_at_the_second_look(store: Store) -> None:
+    storage, now = store.storage, START
+    ghost = worker()
+    (taken,) = claimed(storage, ghost, 0)
+    assert storage.rescue(now) == []
+    (rescued,) = storage.rescue(now)
+    assert (rescued.job_id, rescued.state) == (taken.id, State.READY)
+    assert storage.settle(ghost, [succeeded(taken, ghost)]) == [taken.id]
+
+
+def test_an_unregistered_worker_that_registers_in_time_keeps_what_it_holds(store: Store) -> None:
+    storage, now = store.storage, START
+    revenant = worker()
+    (taken,) = claimed(storage, revenant, 0)
+    assert storage.rescue(now) == []
+    storage.heartbeat(revenant, now)
+    assert storage.rescue(now) == []
+    assert storage.settle(revenant, [succeeded(taken, revenant)]) == []
+
+
+def test_a_lease_that_is_renewed_during_the_look_is_kept(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, now = store.storage, START
+    late = registered(storage, START - 10 * LEASE)
+    (taken,) = claimed(storage, late, 0)
+    write = storage._dialect.write
+
+    def renew_first(connection: Any) -> Any:
+        monkeypatch.setattr(storage._dialect, "write", write)
+        storage.heartbeat(late, now)
+        return write(connection)
+
+    monkeypatch.setattr(storage._dialect, "write", renew_first)
+    assert storage.rescue(now) == []
+    assert storage.settle(late, [succeeded(taken, late)]) == []
