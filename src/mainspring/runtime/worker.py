@@ -238,6 +238,7 @@ class Worker:
         """Settle what has finished and claim up to ``limit`` jobs; return how many came."""
         with self._exchanging:
             outcomes = self._take_finished()
+            limit = max(min(limit, self._most_room()), 0)  # as another thread may have claimed
             if not outcomes and not limit:
                 return 0
             try:

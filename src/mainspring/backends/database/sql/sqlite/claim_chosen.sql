@@ -1,10 +1,9 @@
 -- claim: take jobs that were chosen in the same transaction.
 -- Inputs: ?1 the claim, ?2 the ids as a JSON list.
--- Result: the jobs, whole, in no particular order.
+-- Result: what of each job is not known already, in no particular order.
 UPDATE mainspring_job
 SET state = 2, claim = ?1
 WHERE id IN (SELECT value FROM json_each(?2)) AND state = 1
 RETURNING
-    id, backend, task_path, queue_name, priority, available_at, state, claim, arguments,
-    run_after, enqueued_at, started_at, last_attempted_at, finished_at, worker_ids, errors,
-    return_value
+    priority, available_at, id, task_path, queue_name, arguments, run_after, enqueued_at,
+    started_at, last_attempted_at, worker_ids, errors

@@ -1,6 +1,6 @@
 -- claim: take the oldest ready jobs of one priority in a queue.
 -- Inputs: ?1 the claim, ?2 the backend, ?3 the queue, ?4 the priority, ?5 how many.
--- Result: the jobs, whole, in no particular order.
+-- Result: what of each job is not known already, in no particular order.
 UPDATE mainspring_job
 SET state = 2, claim = ?1
 WHERE rowid IN (
@@ -11,6 +11,5 @@ WHERE rowid IN (
     LIMIT ?5
 )
 RETURNING
-    id, backend, task_path, queue_name, priority, available_at, state, claim, arguments,
-    run_after, enqueued_at, started_at, last_attempted_at, finished_at, worker_ids, errors,
-    return_value
+    priority, available_at, id, task_path, queue_name, arguments, run_after, enqueued_at,
+    started_at, last_attempted_at, worker_ids, errors
