@@ -1,5 +1,6 @@
 """DatabaseBackend in a project: transactions, routers, migrations, checks, names, forks."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.core.exceptions import SynchronousOnlyOperation
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.tasks import default_task_backend
@@ -410,3 +412,26 @@ def test_a_lease_that_is_renewed_during_the_look_is_kept(
     monkeypatch.setattr(storage._dialect, "write", renew_first)
     assert storage.rescue(now) == []
     assert storage.settle(late, [succeeded(taken, late)]) == []
+
+
+# The short way of inserting
+
+
+def test_an_enqueue_past_djangos_cursor_is_not_hidden_from_who_listens_to_it(store: Store) -> None:
+    seen = []
+
+    def listen(execute: Any, sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with connections[STORE].execute_wrapper(listen):
+        enqueued(store.storage, 0)
+    assert any("INSERT INTO mainspring_job" in sql for sql in seen)
+
+
+def test_an_enqueue_in_an_event_loop_is_refused_as_django_does(store: Store) -> None:
+    async def enqueue() -> None:
+        enqueued(store.storage, 0)
+
+    with pytest.raises(SynchronousOnlyOperation):
+        asyncio.run(enqueue())

@@ -75,8 +75,9 @@ class DatabaseStorage(Storage):
     def enqueue(self, jobs: Sequence[Job]) -> None:
         """Store jobs in the caller's transaction; workers are woken when it commits."""
         connection = connections[self._alias]
-        with self._explained():
-            self._insert_patiently(connection, [job[:_NEW_COLUMNS] for job in jobs])
+        if len(jobs) != 1 or not self._dialect.insert_at_once(connection, jobs[0][:_NEW_COLUMNS]):
+            with self._explained():
+                self._insert_patiently(connection, [job[:_NEW_COLUMNS] for job in jobs])
         if connection.in_atomic_block:
             transaction.on_commit(self._dialect.notify, using=self._alias)
         else:

@@ -46,6 +46,13 @@ class Dialect(ABC):
     def write(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
         """Run the block in one short write transaction on a worker's connection; give a cursor."""
 
+    def insert_at_once(self, connection: BaseDatabaseWrapper, row: Row) -> bool:
+        """Insert one job on the caller's connection with less ado than a cursor of Django's.
+
+        False if that cannot be done just now: then nothing was, and a cursor will tell why.
+        """
+        return False
+
     @abstractmethod
     def claim_newest(self, cursor: Any, queue: Row, limit: int) -> list[Row]:
         """Claim by priority, the newest first; ``queue`` is (claim, backend, queue_name)."""

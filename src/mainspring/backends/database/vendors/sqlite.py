@@ -1,6 +1,7 @@
 """SQLite: write-ahead log, short ``BEGIN IMMEDIATE`` writes, named pipes beside the file."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -46,6 +47,7 @@ class SQLiteDialect(Dialect):
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
         self._path = _path_of(connection)
+        self._insert = self.sql("enqueue").replace("%s", "?")
         self._wakeup: Wakeup = (
             LocalWakeup() if self._path is None else PipeWakeup(Path(f"{self._path}-mainspring"))
         )
@@ -97,6 +99,20 @@ class SQLiteDialect(Dialect):
     def write(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
         """Lock for writing at once: a lock that is taken half-way fails where others write."""
         return _write(connection)
+
+    def insert_at_once(self, connection: BaseDatabaseWrapper, row: Row) -> bool:
+        """Insert past Django's cursor, which takes 40 µs more beside the 180 µs of a commit.
+
+        That is where nobody listens to Django's cursors, and the transaction is sound.
+        """
+        connection.ensure_connection()
+        if connection.queries_logged or connection.execute_wrappers or connection.needs_rollback:
+            return False
+        try:
+            connection.connection.execute(self._insert, row)
+        except sqlite3.Error:
+            return False
+        return True
 
     def claim_newest(self, cursor: Any, queue: Row, limit: int) -> list[Row]:
         """Claim through the index of ready jobs, read backwards."""
