@@ -105,9 +105,14 @@ class SQLiteDialect(Dialect):
 
         That is where nobody listens to Django's cursors, and the transaction is sound.
         """
-        connection.ensure_connection()
-        if connection.queries_logged or connection.execute_wrappers or connection.needs_rollback:
+        if (
+            connection.connection is None
+            or connection.queries_logged
+            or connection.execute_wrappers
+            or connection.needs_rollback
+        ):
             return False
+        connection.ensure_connection()  # refuses to block an event loop
         try:
             connection.connection.execute(self._insert, row)
         except sqlite3.Error:
