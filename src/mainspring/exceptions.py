@@ -22,5 +22,9 @@ class WorkerLost(TaskException):
     """The worker died while it ran this call; the attempt has no outcome."""
 
 
+class OutcomeLost(TaskException):
+    """The call had ended when its worker died, and its outcome was not stored yet."""
+
+
 class WorkerStopped(TaskException):
     """The worker was ended while it ran this call, because a shutdown ran out of time."""

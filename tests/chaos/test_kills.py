@@ -61,10 +61,11 @@ def executions(site: Site) -> dict[str, list[str]]:
 def check(job: Seen, executed: list[str]) -> None:
     """Check that each attempt of a job is accounted for."""
     assert job.state in (State.SUCCESSFUL, State.FAILED), job
-    assert set(job.kinds) <= {"WorkerLost"}, job
+    # What ended with its worker, or had ended and was not stored yet.
+    assert set(job.kinds) <= {"WorkerLost", "OutcomeLost"}, job
     lost = len(job.kinds)
     if job.state == State.FAILED:
-        assert lost == MAX_CRASHES, job
+        assert job.kinds.count("WorkerLost") == MAX_CRASHES, job
         assert len(job.workers) == lost, job
     else:
         assert executed, job
@@ -136,7 +137,8 @@ def table(
         "  left running": states[State.RUNNING],
         "executions": sum(map(len, executed.values())),
         "attempts recorded": sum(len(job.workers) for job in jobs),
-        "  ended by a WorkerLost": sum(len(job.errors) for job in jobs),
+        "  ended by a WorkerLost": sum(job.kinds.count("WorkerLost") for job in jobs),
+        "  ended, and not stored yet": sum(job.kinds.count("OutcomeLost") for job in jobs),
         "  killed before the task's first line": sum(
             len(job.workers) - len(executed.get(job.id, [])) for job in jobs
         ),

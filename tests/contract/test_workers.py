@@ -244,3 +244,18 @@ def test_a_job_that_succeeds_after_crashes_keeps_its_errors(storage: Storage) ->
     assert codec.decode(found.errors or b"[]") == [list(LOST)]
     assert codec.decode(found.worker_ids or b"[]") == [first.id, second.id]
     assert found.started_at == START
+
+
+def test_what_had_ended_counts_an_attempt_and_no_crash(storage: Storage) -> None:
+    """It is run again, visibly, and is no reason for the worker's death."""
+    (first,) = enqueued(storage, 0)
+    for turn in range(MAX_CRASHES + 1):
+        one = registered(storage)
+        (taken,) = storage.claim(one, ALL, 1)
+        end = died(one)._replace(ended={taken.id: START + turn})
+        (rescued,) = storage.rescue(START, [end])
+        assert (rescued.state, rescued.was_started) == (State.READY, True)
+    job = stored(storage, first.id)
+    paths = [path for path, _ in codec.decode(job.errors or b"")]
+    assert paths == ["mainspring.exceptions.OutcomeLost"] * (MAX_CRASHES + 1)
+    assert job.last_attempted_at == START + MAX_CRASHES

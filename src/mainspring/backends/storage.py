@@ -6,12 +6,13 @@ the words and docs/reference/states.md for the states.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from mainspring.core import clock, outcomes
 from mainspring.core.jobs import Job, Outcome, Worker
 from mainspring.core.results import TaskError
-from mainspring.exceptions import WorkerLost
+from mainspring.exceptions import OutcomeLost, WorkerLost
 
 ANY_QUEUE = "*"
 """In a worker's list of queues: all queues that are not named, as equals."""
@@ -22,15 +23,17 @@ class LostWorker(NamedTuple):
 
     worker_id: str
     started: Mapping[str, int]
-    """The jobs that it had started, by id, with the moment."""
+    """The jobs that it was running, by id, with the moment at which it had started each."""
     error: TaskError
-    """What the attempts that it had started are recorded to have ended with."""
+    """What these attempts are recorded to have ended with."""
     started_at: int | None = None
     """Where ``started`` is not known: when any of its jobs may have been started."""
+    ended: Mapping[str, int] = MappingProxyType({})
+    """The jobs that had ended and were not settled, likewise: no fault of theirs."""
 
     def has_started(self, job_id: str) -> bool:
         """Whether the worker had, or may have, started this job."""
-        return self.started_at is not None or job_id in self.started
+        return self.started_at is not None or job_id in self.started or job_id in self.ended
 
 
 class Rescued(NamedTuple):
@@ -86,6 +89,11 @@ def outcome_of_lost(job: Job, lost: LostWorker, now: int) -> Outcome:
     """Return what becomes of a job that a lost worker had claimed."""
     if not lost.has_started(job.id):
         return outcomes.untouched(job)
+    if job.id in lost.ended:
+        path = f"{OutcomeLost.__module__}.{OutcomeLost.__qualname__}"
+        text = f"{path}: worker {lost.worker_id} died before it could store the outcome\n"
+        error = TaskError(path, text)
+        return outcomes.lost(job, lost.worker_id, lost.ended[job.id], now, error)
     started_at = lost.started.get(job.id, lost.started_at or now)
     return outcomes.lost(job, lost.worker_id, started_at, now, lost.error)
 

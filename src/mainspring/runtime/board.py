@@ -24,9 +24,11 @@ _MAGIC: Final = b"MSB1"
 _HEADER: Final = struct.Struct("<4s???xi")  # magic, alive, ready, stopping, exit status
 _FIRST: Final = 64
 _ID: Final = 32
-_ENTRY: Final = _ID + 8  # an id and a moment
+_ENTRY: Final = _ID + 8 + 1  # an id, a moment, and whether the job has ended since
 _LAST: Final = _SIZE - _ENTRY - 1
 _END: Final = b"\0"
+_RUNS: Final = b"\0"
+_ENDED: Final = b"\1"
 _BIRTH: Final = 60.0  # seconds
 
 # The boards that this process is locked by. It must not open them a second time: closing any
@@ -47,7 +49,7 @@ class Board:
         except ValueError:
             os.close(self._descriptor)
             raise
-        self._entries: list[tuple[str, int]] = []
+        self._entries: dict[str, int] = {}  # where each entry begins
         self._offset = _FIRST
         self._lock = threading.Lock()
 
@@ -115,17 +117,23 @@ class Board:
         self._map[8:12] = status.to_bytes(4, "little", signed=True)
 
     def start(self, job_id: str, moment: int) -> None:
-        """Enter a job that starts now; 0.4 µs."""
+        """Enter a job that starts now; with :meth:`end`, 0.8 µs."""
         with self._lock:
             if self._offset > _LAST:
                 raise OverflowError("The journal is full; settle first.")
             end = self._offset + _ENTRY
             # In one piece with the terminator, so that old entries behind it are never read.
             self._map[self._offset : end + 1] = (
-                job_id.encode() + moment.to_bytes(8, "little") + _END
+                job_id.encode() + moment.to_bytes(8, "little") + _RUNS + _END
             )
+            self._entries[job_id] = self._offset
             self._offset = end
-            self._entries.append((job_id, moment))
+
+    def end(self, job_id: str) -> None:
+        """Note that a job has ended, so that nobody takes it for what killed the process."""
+        with self._lock:
+            end = self._entries[job_id] + _ENTRY
+            self._map[end - 1 : end] = _ENDED
 
     @property
     def room(self) -> int:
@@ -135,26 +143,33 @@ class Board:
     def settled(self, ids: set[str]) -> None:
         """Strike out jobs whose outcomes are stored."""
         with self._lock:
-            entries = [entry for entry in self._entries if entry[0] not in ids]
+            left = {job_id: at for job_id, at in self._entries.items() if job_id not in ids}
             # Kept in order, so each entry only moves towards the front: killed half-way, this
             # leaves every entry that is still needed at its old or its new place.
             self._offset = _FIRST
-            for job_id, moment in entries:
+            for job_id, at in left.items():
+                left[job_id] = self._offset
                 end = self._offset + _ENTRY
-                self._map[self._offset : end] = job_id.encode() + moment.to_bytes(8, "little")
+                self._map[self._offset : end] = self._map[at : at + _ENTRY]
                 self._offset = end
             self._map[self._offset : self._offset + 1] = _END
-            self._entries = entries
+            self._entries = left
 
-    def started(self) -> dict[str, int]:
-        """Return the jobs that were started and not struck out, with their moments."""
-        found = {}
+    def read(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the jobs that were running, and those that had ended and were not settled.
+
+        Each with the moment at which it had been started.
+        """
+        running: dict[str, int] = {}
+        ended: dict[str, int] = {}
         for offset in range(_FIRST, _LAST, _ENTRY):
             entry = self._map[offset : offset + _ENTRY]
             if entry[:1] == _END:
                 break
-            found[entry[:_ID].decode("ascii", "replace")] = int.from_bytes(entry[_ID:], "little")
-        return found
+            found = ended if entry[-1:] == _ENDED else running
+            moment = int.from_bytes(entry[_ID:-1], "little")
+            found[entry[:_ID].decode("ascii", "replace")] = moment
+        return running, ended
 
     def close(self) -> None:
         """Close the file. In the process that came alive by it, this ends the lock."""
@@ -174,6 +189,9 @@ class NoBoard:
 
     def start(self, job_id: str, moment: int) -> None:
         """Enter nothing."""
+
+    def end(self, job_id: str) -> None:
+        """Note nothing."""
 
     def settled(self, ids: set[str]) -> None:
         """Strike nothing out."""

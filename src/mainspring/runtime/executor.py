@@ -85,17 +85,14 @@ class Executor:
                     args = [TaskContext(running), *args]
             value = self._context.copy().run(call.func, *args, **kwargs)
             outcome = self._succeeded(job, started_at, value)
-            if self._tells_finished:
-                signals.task_finished.send_robust(
-                    self._backend, task_result=_result_of(job, outcome)
-                )
         except BaseException as error:  # noqa: BLE001 # a task may raise SystemExit and the like
             self._surroundings.restore()  # telling of the error takes the usual recursion limit
             outcome = self._failed(job, started_at, error)
-            if self._tells_failed:  # in here, so that the log gets the traceback
-                signals.task_finished.send_robust(
-                    self._backend, task_result=_result_of(job, outcome)
-                )
+            # In here, so that the log gets the traceback.
+            self._tell_finished(job, outcome, self._tells_failed)
+        else:
+            self._tell_finished(job, outcome, self._tells_finished)
+        self._board.end(job.id)
         self._surroundings.restore()
         if has_connections():
             tidy_connections()
@@ -119,21 +116,15 @@ class Executor:
                     args = [TaskContext(running), *args]
             value = await call.func(*args, **kwargs)
             outcome = self._succeeded(job, started_at, value)
-            if self._tells_finished:
-                await signals.task_finished.asend_robust(
-                    self._backend, task_result=_result_of(job, outcome)
-                )
         except BaseException as error:  # noqa: BLE001
             self._surroundings.restore()
             outcome = self._failed(job, started_at, error)
-            if self._tells_failed:
-                with suppress(asyncio.CancelledError):
-                    await signals.task_finished.asend_robust(
-                        self._backend, task_result=_result_of(job, outcome)
-                    )
+            await self._atell_finished(job, outcome, self._tells_failed)
+        else:
+            await self._atell_finished(job, outcome, self._tells_finished)
+        self._board.end(job.id)
         self._surroundings.restore()
-        # A task may cancel the very asyncio task that it runs in: no reason to lose its outcome.
-        with suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):  # by the task itself
             await atidy_connections()
         return outcome
 
@@ -177,12 +168,40 @@ class Executor:
             worker_log=(*result.worker_log, self._worker.id),
         )
 
+    def _tell_finished(self, job: Job, outcome: Outcome, is_heard: bool) -> None:
+        if not is_heard:
+            return
+        try:
+            signals.task_finished.send_robust(self._backend, task_result=_result_of(job, outcome))
+        except BaseException as error:  # noqa: BLE001 # the task is over, whatever a receiver does
+            _log_receiver(job, error)
+
+    async def _atell_finished(self, job: Job, outcome: Outcome, is_heard: bool) -> None:
+        if not is_heard:
+            return
+        # A task may cancel the very asyncio task that it runs in: no reason to lose its outcome.
+        with suppress(asyncio.CancelledError):
+            try:
+                result = _result_of(job, outcome)
+                await signals.task_finished.asend_robust(self._backend, task_result=result)
+            except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+                _log_receiver(job, error)
+
     def _succeeded(self, job: Job, started_at: int, value: Any) -> Outcome:
         returned = None if value is None else codec.encode_value(value, self._max_payload)
         return outcomes.succeeded(job, self._worker.id, started_at, clock.now(), returned)
 
     def _failed(self, job: Job, started_at: int, error: BaseException) -> Outcome:
         return outcomes.failed(job, self._worker.id, started_at, clock.now(), describe(error))
+
+
+def _log_receiver(job: Job, error: BaseException) -> None:
+    # send_robust() itself logs an Exception; this is for what is none.
+    logger.error(
+        "A receiver of task_finished raised",
+        exc_info=error,
+        extra={"task_id": job.id, "task_path": job.task_path},
+    )
 
 
 def _result_of(job: Job, outcome: Outcome) -> TaskResult[Any]:

@@ -16,7 +16,8 @@ def find_lost(identity: str) -> Sequence[LostWorker]:
     for board in boards(identity):
         try:
             if board.is_dead():
-                found.append(LostWorker(board.worker_id, board.started(), _end_of(board)))
+                running, ended = board.read()
+                found.append(LostWorker(board.worker_id, running, _end_of(board), ended=ended))
             elif board.is_abandoned():
                 board.remove()
         finally:
