@@ -72,9 +72,14 @@ class Board:
         self._map[4:5] = b"\1"
         _own.add(self.path.name)
 
+    @property
+    def has_come_alive(self) -> bool:
+        """Whether its process has locked it, at one time."""
+        return self._flag(1)
+
     def is_dead(self) -> bool:
         """Whether its process has come alive and died since."""
-        if not self._flag(1):
+        if not self.has_come_alive:
             return False
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,7 +89,9 @@ class Board:
 
     def is_abandoned(self) -> bool:
         """Whether its process was killed before it came alive: it has had the time by now."""
-        return not self._flag(1) and time.time() - os.fstat(self._descriptor).st_mtime > _BIRTH
+        return (
+            not self.has_come_alive and time.time() - os.fstat(self._descriptor).st_mtime > _BIRTH
+        )
 
     def _flag(self, index: int) -> bool:
         return bool(_HEADER.unpack_from(self._map)[index])

@@ -144,7 +144,15 @@ class Supervisor:
 
     def _start(self, identity: str) -> None:
         worker = new_worker()
-        board = Board.create(identity, worker.id)
+        try:
+            board = Board.create(identity, worker.id)
+        except OSError as error:  # the disk is full, for one
+            self._failures = max(self._failures, _FORGIVEN) + 1
+            self._starts.append(time.monotonic() + self._backoff())
+            logger.error(  # noqa: TRY400 # one line says it all
+                "No worker can be started: %s. It will be tried again.", error
+            )
+            return
 
         def work() -> None:
             board.come_alive()
@@ -222,7 +230,7 @@ class Supervisor:
                 signal.Signals(-code).name if code < 0 else f"exit code {code}",
                 extra={"worker_id": child.board.worker_id, "exit_code": code},
             )
-        if not was_ready:
+        if not child.board.has_come_alive:  # else it may have registered, and is to be rescued
             child.board.remove()
         child.board.close()
         if self._stop_by is not None or (self._options.drain and not code):
