@@ -66,6 +66,8 @@ class Server:
         try:
             with urlopen(self.url + path, timeout=10) as response:
                 return bytes(response.read())
+        except ConnectionError:  # its reloader has ended it in the middle of this request
+            return b""
         except URLError as error:  # it is only starting
             if isinstance(error.reason, ConnectionError):
                 return b""

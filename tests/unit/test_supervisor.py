@@ -32,6 +32,12 @@ def test_the_board_of_a_child_that_never_came_alive_is_removed(supervisor, board
     assert not board.path.exists()
 
 
+def test_the_board_of_a_child_that_was_told_to_stop_as_it_started_is_removed(supervisor, board):
+    board.come_alive()
+    supervisor._ended(_Child(board, time.monotonic()), 0)
+    assert not board.path.exists()
+
+
 def test_where_no_board_can_be_made_it_is_tried_again(supervisor, monkeypatch, caplog):
     def create(*_args):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -230,7 +230,8 @@ class Supervisor:
                 signal.Signals(-code).name if code < 0 else f"exit code {code}",
                 extra={"worker_id": child.board.worker_id, "exit_code": code},
             )
-        if not child.board.has_come_alive:  # else it may have registered, and is to be rescued
+        # One that was killed since it came alive may have registered, and is to be rescued.
+        if not child.board.has_come_alive or (not code and not was_ready):
             child.board.remove()
         child.board.close()
         if self._stop_by is not None or (self._options.drain and not code):
