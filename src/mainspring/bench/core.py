@@ -36,23 +36,27 @@ def main(argv: list[str]) -> int:
 
 def measure(rounds: int) -> list[Row]:
     """Return all figures: each time the median of ``rounds``; sizes, which do not vary, of one."""
+    return [*_measure_results(rounds), *_measure_tasks(rounds)]
+
+
+def _measure_results(rounds: int) -> list[Row]:
     from mainspring.bench.no_ops import djangos, ours
 
-    enqueued = _enqueue_ours(ours, 1), _enqueue_djangos(djangos, 1)
-    construct_djangos = _construct_djangos(enqueued[1])
+    mine, theirs = _enqueue_ours(ours, 1), _enqueue_djangos(djangos, 1)
+    construct_theirs = _construct_djangos(theirs)
     return [
         _timed(
             "TaskResult: construct",
-            _construct_ours(enqueued[0]),
-            construct_djangos,
+            _construct_ours(mine),
+            construct_theirs,
             rounds,
             20_000,
             1 / 5,
         ),
         _timed(
             "… and check its arguments",
-            _construct_ours(enqueued[0], checked=True),
-            construct_djangos,  # which always does
+            _construct_ours(mine, checked=True),
+            construct_theirs,  # which always does
             rounds,
             20_000,
             None,
@@ -64,15 +68,22 @@ def measure(rounds: int) -> list[Row]:
             "B",
             2 / 3,
         ),
-        Row("pickled", len(pickle.dumps(enqueued[0])), len(pickle.dumps(enqueued[1])), "B", 2 / 3),
+        Row("pickled", len(pickle.dumps(mine)), len(pickle.dumps(theirs)), "B", 2 / 3),
         _timed(
             "pickle and unpickle",
-            lambda: pickle.loads(pickle.dumps(enqueued[0])),  # noqa: S301 # its own dump
-            lambda: pickle.loads(pickle.dumps(enqueued[1])),  # noqa: S301 # its own dump
+            lambda: pickle.loads(pickle.dumps(mine)),  # noqa: S301 # its own dump
+            lambda: pickle.loads(pickle.dumps(theirs)),  # noqa: S301 # its own dump
             rounds,
             3_000,
             1 / 2,
         ),
+    ]
+
+
+def _measure_tasks(rounds: int) -> list[Row]:
+    from mainspring.bench.no_ops import djangos, ours
+
+    return [
         Row(
             "ImmediateBackend: enqueue",
             *side_by_side(

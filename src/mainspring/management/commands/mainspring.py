@@ -29,6 +29,10 @@ class Command(BaseCommand):
         """Declare the subcommands."""
         subcommands = parser.add_subparsers(dest="subcommand", required=True)
         worker = subcommands.add_parser("worker", help="Run tasks until stopped.")
+        self._add_what_it_runs(worker)
+        self._add_how_long_it_runs(worker)
+
+    def _add_what_it_runs(self, worker: argparse.ArgumentParser) -> None:
         worker.add_argument("--backend", default="default", help="Alias in TASKS.")
         worker.add_argument(
             "--processes",
@@ -58,6 +62,8 @@ class Command(BaseCommand):
             metavar="A,B,*",
             help="Queues in order of preference; * stands for all others (default: *).",
         )
+
+    def _add_how_long_it_runs(self, worker: argparse.ArgumentParser) -> None:
         worker.add_argument(
             "--drain", action="store_true", help="Finish everything that is ready, then exit."
         )
