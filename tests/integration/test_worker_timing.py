@@ -161,10 +161,14 @@ def test_starts_when_its_moment_has_come_though_another_runs(site: Site) -> None
     worker = site.worker("--processes=2")
     site.enqueue("hold", "t")
     site.wait_for_file("t.started")
-    due = site.now() + 0.3
-    job = site.wait_for(site.enqueue("nothing", after=0.3))
+    late = []
+    for _ in range(3):
+        due = site.now() + 0.3
+        job = site.wait_for(site.enqueue("nothing", after=0.3))
+        late.append((job.started_at or 0) - due)
 
-    assert -0.002 < (job.started_at or 0) - due < 0.1 + NOISE
+    assert min(late) > -0.002
+    assert sorted(late)[1] < 0.1 + NOISE, late
     site.touch("t.go")
     assert site.stop(worker) == 0
 
@@ -178,7 +182,8 @@ def test_results_are_pruned(make_site: Callable[..., Site]) -> None:
     wait_until(lambda: len(site.jobs()) == 1, 10)
 
     assert site.jobs()[0].id == waiting
-    assert sum(record["extra"]["pruned"] for record in site.wait_for_log("Pruned")) == len(old)
+    # The log follows the last step.
+    wait_until(lambda: sum(told["extra"]["pruned"] for told in site.logged("Pruned")) == len(old))
     assert site.stop(worker) == 0
 
 
