@@ -1,7 +1,7 @@
 """The settings of a backend, parsed once and validated whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Final
@@ -9,9 +9,18 @@ from typing import Any, Final
 from django.tasks.exceptions import InvalidTaskBackend
 
 from mainspring.core import clock
+from mainspring.core.declarations import Declaration
+from mainspring.core.limits import Limit, Rate
+from mainspring.core.outcomes import MAX_CRASHES
+from mainspring.core.policy import Policy
+from mainspring.core.retries import Backoff, exponential, problem_of
+from mainspring.core.schedule_settings import parse_exposed, parse_schedules
 
 _KEYS: Final = frozenset({"BACKEND", "QUEUES", "OPTIONS"})
 _LONGEST: Final = 1e10  # seconds, some 300 years
+
+
+_BACKOFF: Final = exponential()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +37,34 @@ class Options:
     """How long a worker that is no longer heard of keeps what it claimed."""
     embedded: bool = False
     """Whether the web process runs the tasks itself."""
+    listen: bool | None = None
+    """Whether LISTEN and prepared statements are used; None finds out whether they can be."""
     threads: int = 1
-    """How many threads a worker inside the process uses."""
+    """How many threads a worker inside the process uses; of processes, each of them."""
+    processes: int = 0
+    """How many child processes run what is in memory; 0 for threads of the process itself."""
+    max_attempts: int = 1
+    """How many attempts of a call may fail, where its task does not say."""
+    backoff: Backoff = _BACKOFF
+    """How long to wait after a failure, where the task does not say."""
+    timeout: int | None = 3600 * clock.SECOND
+    """How long an attempt may take, where the task does not say; None for as long as it takes."""
+    grace: int = 5 * clock.SECOND
+    """How long a task that was told to end has for it, before its process is killed."""
+    max_crashes: int = MAX_CRASHES
+    """How many workers a call may take down before it fails, where its task does not say."""
+
+    queue_limits: Mapping[str, tuple[Limit | Rate, ...]] = field(default_factory=dict)
+    """By queue, the limits of all its calls together."""
+    schedules: tuple[Declaration, ...] = ()
+    """What is enqueued by itself beside what code declares; each with a name and a task's path."""
+    exposed_tasks: Mapping[str, str] = field(default_factory=dict)
+    """By the name that people see, the paths of the tasks that they may schedule."""
+
+    @property
+    def policy(self) -> Policy:
+        """How calls are run whose tasks do not say."""
+        return Policy(self.max_attempts, self.backoff, self.timeout, self.max_crashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +111,16 @@ def parse(alias: str, params: Mapping[str, Any], supported: frozenset[str]) -> C
             errors.append(f"{where}['OPTIONS'][{key!r}] must be {problem}, not {_a(value)}.")
         else:
             values[key.lower()] = parsed
+    named = [
+        *(("QUEUE_LIMITS", name) for name in values.get("queue_limits", ())),
+        *(("SCHEDULES", one.queue_name) for one in values.get("schedules", ()) if one.queue_name),
+    ]
+    errors += [
+        f"{where}['OPTIONS'][{key!r}] names the queue {name!r}, which is not in "
+        f"{where}['QUEUES'] ({', '.join(sorted(queues))})."
+        for key, name in sorted(set(named))
+        if queues and name not in queues
+    ]
     return Config(alias, queues, Options(**values), tuple(errors))
 
 
@@ -83,16 +128,17 @@ def _queues(value: Any, where: str, errors: list[str]) -> frozenset[str]:
     if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
         errors.append(f"{where}['QUEUES'] must be a list of queue names, not {_a(value)}.")
         return frozenset({"default"})
-    wrong = [name for name in value if not _is_queue_name(name)]
+    wrong = [name for name in value if not is_queue_name(name)]
     if wrong:
         errors.append(
             f"{where}['QUEUES'] has {wrong[0]!r}: a queue name is a text of 1 to 64 characters "
             "without commas and other than '*'."
         )
-    return frozenset(name for name in value if _is_queue_name(name))
+    return frozenset(name for name in value if is_queue_name(name))
 
 
-def _is_queue_name(name: object) -> bool:
+def is_queue_name(name: object) -> bool:
+    """Whether a queue may have this name."""
     return isinstance(name, str) and 1 <= len(name) <= 64 and "," not in name and name != "*"
 
 
@@ -122,8 +168,47 @@ def _flag(value: Any) -> tuple[str, Any]:
     return ("" if isinstance(value, bool) else "True or False"), value
 
 
+def _optional_flag(value: Any) -> tuple[str, Any]:
+    return ("" if value is None or isinstance(value, bool) else "True, False or None"), value
+
+
 def _order(value: Any) -> tuple[str, Any]:
     return ("" if value in ("lifo", "fifo") else "'lifo' or 'fifo'"), value
+
+
+def _backoff(value: Any) -> tuple[str, Any]:
+    return problem_of(value), value
+
+
+def _queue_limits(value: Any) -> tuple[str, Any]:
+    if not isinstance(value, Mapping):
+        return "a dict such as {'mail': {'concurrency': 3, 'rate': (100, 60)}}", None
+    parsed = {}
+    for name, given in value.items():
+        if not is_queue_name(name):
+            return f"a dict of limits by queue, of which {name!r} is none", None
+        if not isinstance(given, Mapping) or not given or given.keys() - _LIMITS.keys():
+            return f"a dict whose [{name!r}] is a dict with 'concurrency', 'rate' or both", None
+        try:
+            parsed[name] = tuple(_LIMITS[kind][0](limit) for kind, limit in given.items())
+        except (TypeError, ValueError):
+            wanted = [f"whose [{name!r}][{kind!r}] is {_LIMITS[kind][1]}" for kind in given]
+            return f"a dict {', and '.join(wanted)}", None
+    return "", parsed
+
+
+def _concurrency(value: Any) -> Limit:
+    return value if isinstance(value, Limit) else Limit(value)
+
+
+def _rate(value: Any) -> Rate:
+    return value if isinstance(value, Rate) else Rate(*value)
+
+
+_LIMITS: Final[dict[str, tuple[Any, str]]] = {
+    "concurrency": (_concurrency, "a Limit or a whole number from 1 to 1,000"),
+    "rate": (_rate, "a Rate or a pair such as (100, 60): so many calls in so many seconds"),
+}
 
 
 _PARSERS: Final = {
@@ -132,9 +217,19 @@ _PARSERS: Final = {
     "RESULT_TTL": _duration(0, or_none=True),
     "LEASE": _duration(1, or_none=False),
     "EMBEDDED": _flag,
+    "LISTEN": _optional_flag,
     "THREADS": _whole(1),
+    "PROCESSES": _whole(0),
+    "MAX_ATTEMPTS": _whole(1),
+    "BACKOFF": _backoff,
+    "TIMEOUT": _duration(0.001, or_none=True),
+    "GRACE": _duration(0, or_none=False),
+    "MAX_CRASHES": _whole(1),
+    "QUEUE_LIMITS": _queue_limits,
+    "SCHEDULES": parse_schedules,
+    "EXPOSED_TASKS": parse_exposed,
 }
-if {key.lower() for key in _PARSERS} != {field.name for field in fields(Options)}:
+if {key.lower() for key in _PARSERS} != {option.name for option in fields(Options)}:
     raise AssertionError("Every option has a parser.")
 
 

@@ -6,17 +6,62 @@ no other receiver is connected and no handler would take the record, both are le
 """
 
 import logging
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 from django.dispatch import Signal
 from django.tasks import signals as django_signals
 from django.utils.log import RequireDebugTrue
 
+from mainspring.core.errors import TaskError
+from mainspring.core.results import TaskResult
 from mainspring.core.settings import setting
 
 task_enqueued: Final = django_signals.task_enqueued
 task_started: Final = django_signals.task_started
 task_finished: Final = django_signals.task_finished
+
+task_retried: Final = Signal()
+"""An attempt failed and another one follows; sent with ``details``, a :class:`Retried`."""
+task_timed_out: Final = Signal()
+"""An attempt took too long; sent with ``details``, a :class:`TimedOut`. Of one that had to be
+killed, the process tells that recovers the call."""
+task_cancelled: Final = Signal()
+"""A call was cancelled; sent with ``details``, a :class:`Cancelled`, by who cancelled it."""
+task_rescued: Final = Signal()
+"""A call was recovered from a worker that died; sent with ``details``, a :class:`Rescue`."""
+
+
+class Retried(NamedTuple):
+    """Details of ``task_retried``."""
+
+    task_result: TaskResult[Any]
+    error: TaskError
+    retry_at: datetime
+
+
+class TimedOut(NamedTuple):
+    """Details of ``task_timed_out``."""
+
+    task_result: TaskResult[Any]
+    error: TaskError
+
+
+class Cancelled(NamedTuple):
+    """Details of ``task_cancelled``."""
+
+    task_result: TaskResult[Any]
+
+
+class Rescue(NamedTuple):
+    """Details of ``task_rescued``."""
+
+    task_result: TaskResult[Any]
+    worker_id: str
+    """The worker that died."""
+    was_started: bool
+    """Whether the call was running, or only claimed."""
+
 
 _logger = logging.getLogger("django.tasks")
 
@@ -35,6 +80,12 @@ def is_heard(signal: Signal, failed: bool = False) -> bool:
     if len(receivers) != 1 or receivers[0][0][0] != own:
         return bool(receivers)
     return _would_log(logging.ERROR if failed else level)
+
+
+def is_received(signal: Signal) -> bool:
+    """Whether anybody but Django's own log would notice: for calls that come by the million."""
+    receivers: list[Any] = signal.receivers
+    return any(receiver[0][0] != _LOGGED[signal][0] for receiver in receivers)
 
 
 def _would_log(level: int) -> bool:

@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from traceback import format_exception
+from types import TracebackType
 from typing import Any, Final, NamedTuple
 
-from mainspring.core.results import TaskError
+from mainspring.core.errors import TaskError
 from mainspring.core.tasks import Task
 
 MAX_TRACEBACK: Final = 50_000  # characters
 _HALF: Final = MAX_TRACEBACK // 2
+_MOST_FRAMES: Final = 200
+_MOST_CHAINED: Final = 10
 
 
 class Call(NamedTuple):
@@ -30,14 +33,37 @@ class Call(NamedTuple):
         return cls(getattr(task, name) if is_own else task.func, task.takes_context, is_async)
 
 
+def _shorten(error: BaseException) -> None:
+    # Telling of what an endless recursion raised, here or in a log, would take seconds.
+    following: BaseException | None = error
+    for _ in range(_MOST_CHAINED):
+        if following is None:
+            return
+        last = following
+        last.__traceback__ = _innermost(last.__traceback__)
+        following = last.__cause__ or last.__context__
+    last.__cause__ = last.__context__ = None
+
+
+def _innermost(traceback: TracebackType | None) -> TracebackType | None:
+    frames, at = 0, traceback
+    while at is not None:
+        frames, at = frames + 1, at.tb_next
+    for _ in range(frames - _MOST_FRAMES):
+        traceback = None if traceback is None else traceback.tb_next
+    return traceback
+
+
 def describe(error: BaseException) -> TaskError:
     """Return ``error`` as a result keeps it: its class's path and its traceback as text.
 
     Text that JSON cannot hold is escaped, and of a text beyond 50,000 characters the middle is
-    left out.
+    left out. An exception of more than 200 frames loses the outer ones, and one with more than ten
+    causes the first ones.
     """
     kind = type(error)
     try:
+        _shorten(error)
         text = "".join(format_exception(error))
     except Exception as formatting:  # noqa: BLE001 # an exception may break its own formatting
         text = f"{kind.__qualname__} (its traceback raised {type(formatting).__qualname__})\n"

@@ -4,12 +4,17 @@ Django's rule says what JSON is: what ``django.utils.json.normalize_json`` accep
 back as something else (NaN, infinity, keys that are not strings) is refused as well.
 """
 
+import gc
 import math
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from types import NoneType
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw
 
 MAX_DEPTH: Final = 500
 """How deep lists and mappings may nest: every supported Python reads that back in any thread."""
@@ -19,7 +24,9 @@ MAX_DIGITS: Final = 4000
 
 # Of these types, only a text with lone surrogates or a huge number is refused, by the encoder.
 _PLAIN: Final = frozenset({str, int, bool, NoneType})
+_SCALARS: Final = _PLAIN | {float}
 _TEXTS: Final = frozenset({str})
+_LISTS: Final = frozenset({list, tuple})
 _HUGE: Final = 10**MAX_DIGITS
 
 # Built-in types first: asking an abstract class takes 0.2 µs.
@@ -58,20 +65,95 @@ def decode_call(body: bytes) -> tuple[list[Any], dict[str, Any]]:
     return args, kwargs
 
 
-def encode_value(value: Any, max_bytes: int) -> bytes | None:
-    """Return a return value as JSON bytes, or None for None.
+def encode_value(value: Any, max_bytes: int, what: str = "The return value") -> bytes | None:
+    """Return a return value, or whatever ``what`` is, as JSON bytes, or None for None.
 
     Raises ``TypeError`` or ``ValueError`` like :func:`encode_call`.
     """
     if value is None:
         return None
-    body = encode(_normalize(value, ["The return value"]))
+    body = encode(_normalize(value, [what]))
     if len(body) > max_bytes:
         raise ValueError(
-            f"The return value takes {len(body):,} bytes as JSON; MAX_PAYLOAD allows "
-            f"{max_bytes:,}. Store it elsewhere and return where it is."
+            f"{what} takes {len(body):,} bytes as JSON; MAX_PAYLOAD allows "
+            f"{max_bytes:,}. Store it elsewhere and keep where it is."
         )
     return body
+
+
+def encode_plain_items(items: list[Any]) -> bytes | None:
+    """Return many values as one JSON list where all are plain ones, or lists of plain ones.
+
+    None where some are not, or are too long to be checked together: 30 ns an item, where checking
+    each by itself takes 150 ns.
+    """
+    kinds = set(map(type, items))
+    if not (_are_fine(items, kinds) or (kinds <= _LISTS and _are_parts_fine(items))):
+        return None
+    try:
+        return encode(items)
+    except ValueError:  # a lone surrogate
+        return None
+
+
+def _are_parts_fine(items: list[Any]) -> bool:
+    # What lists have at the same place is often of one type. Where they differ in length, some
+    # columns are mixed, but nothing is left out.
+    flat, width = list(chain.from_iterable(items)), max(len(items[0]), 1)
+    columns = (flat[start::width] for start in range(width))
+    return all(_are_fine(column, set(map(type, column))) for column in columns)
+
+
+def _are_fine(items: list[Any], kinds: set[type]) -> bool:
+    if not kinds <= _SCALARS:
+        return False
+    if len(kinds) == 1:
+        (kind,) = kinds
+        return kind not in _ARE_NUMBERS_FINE or _ARE_NUMBERS_FINE[kind](items)
+    return all(
+        are_fine([item for item in items if type(item) is kind])
+        for kind, are_fine in _ARE_NUMBERS_FINE.items()
+        if kind in kinds
+    )
+
+
+def _are_finite(numbers: list[float]) -> bool:
+    return all(map(math.isfinite, numbers))
+
+
+def _are_short(numbers: list[int]) -> bool:
+    try:
+        array("q", numbers)  # 9 ns a number, where the least and the greatest take 25
+    except OverflowError:
+        return _ARE_ALL_FINE[int](numbers)
+    return True
+
+
+_ARE_NUMBERS_FINE: Final[dict[type, Callable[[list[Any]], bool]]] = {
+    int: _are_short,
+    float: _are_finite,
+}
+
+
+def decode_many(body: bytes | Raw) -> Any:
+    """Return what may be a long list."""
+    with no_collection():
+        return decode(body)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Do not look for garbage meanwhile: for what makes many objects that stay.
+
+    To look at ten thousand lists again and again takes as long as making them. 1 µs by itself.
+    """
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_collecting:
+            gc.enable()
 
 
 def decode_value(body: bytes | None) -> Any:

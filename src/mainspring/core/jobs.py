@@ -9,6 +9,8 @@ from django.tasks import TaskResultStatus
 class State(IntEnum):
     """The states of a job; docs/reference/states.md draws them."""
 
+    HELD = -1
+    """Waits for a limit; then it becomes ready."""
     SCHEDULED = 0
     READY = 1
     RUNNING = 2
@@ -27,6 +29,7 @@ class State(IntEnum):
         return self >= State.SUCCESSFUL
 
 
+# By state; the last one is that of HELD, which is -1.
 STATUS: Final = (
     TaskResultStatus.READY,
     TaskResultStatus.READY,
@@ -34,7 +37,15 @@ STATUS: Final = (
     TaskResultStatus.SUCCESSFUL,
     TaskResultStatus.FAILED,
     TaskResultStatus.FAILED,
+    TaskResultStatus.READY,
 )
+
+
+PLAIN_COLUMNS: Final = 11
+"""How many columns a new job without options, metadata and limits has values in: the first ones."""
+
+NEW_COLUMNS: Final = 14
+"""How many columns a new job has values in at most: the first ones."""
 
 
 class Job(NamedTuple):
@@ -53,6 +64,12 @@ class Job(NamedTuple):
     arguments: bytes
     run_after: int | None
     enqueued_at: int
+    options: bytes | None = None
+    """The fields in which this call's task differs from the declared one; see core/policy.py."""
+    metadata: bytes | None = None
+    """What the caller and the task have noted down."""
+    limit_group: str | None = None
+    """Which limits it has to wait for; None for none. See core/limits.py."""
     started_at: int | None = None
     last_attempted_at: int | None = None
     finished_at: int | None = None

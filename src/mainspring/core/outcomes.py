@@ -1,54 +1,86 @@
 """What becomes of a claimed job: pure decisions that take the moment as an argument."""
 
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from mainspring.core import codec
 from mainspring.core.clock import SECOND
+from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Job, Outcome, State
-from mainspring.core.results import TaskError
-from mainspring.exceptions import TaskCancelled, WorkerLost
+from mainspring.core.limits import has_rates
+from mainspring.exceptions import OutcomeLost, TaskCancelled, WorkerLost, WorkerStopped
 
 MAX_CRASHES: Final = 3
-"""After so many workers died running it, a job fails instead of taking down the next one."""
+"""How many workers a call may take down, where neither its task nor its backend says."""
+
+_SUCCESSFUL: Final = State.SUCCESSFUL  # looked up on the enum, it takes 0.03 µs
 
 _WORKER_LOST: Final = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
+
+# Errors of attempts that ended through no fault of the task.
+_NO_FAILURES: Final = frozenset(
+    f"{kind.__module__}.{kind.__qualname__}" for kind in (WorkerLost, OutcomeLost, WorkerStopped)
+)
 
 
 def succeeded(
     job: Job, worker_id: str, started_at: int, finished_at: int, return_value: bytes | None
 ) -> Outcome:
     """The task returned ``return_value``."""
-    return Outcome(
-        job.id,
-        job.claim or 0,
-        State.SUCCESSFUL,
-        job.available_at,
-        started_at if job.started_at is None else job.started_at,
-        started_at,
-        finished_at,
-        _with_worker(job.worker_ids, worker_id),
-        job.errors,
-        return_value,
+    # Outcome() itself, written in Python by NamedTuple, takes 0.3 µs more of 1.4.
+    return tuple.__new__(
+        Outcome,
+        (
+            job.id,
+            job.claim or 0,
+            _SUCCESSFUL,
+            job.available_at,
+            started_at if job.started_at is None else job.started_at,
+            started_at,
+            finished_at,
+            _with_worker(job.worker_ids, worker_id),
+            job.errors,
+            return_value,
+        ),
     )
 
 
 def failed(
-    job: Job, worker_id: str, started_at: int, finished_at: int, error: TaskError
+    job: Job,
+    worker_id: str,
+    started_at: int,
+    finished_at: int,
+    error: TaskError,
+    retry_at: int | None = None,
 ) -> Outcome:
-    """The task raised ``error``, or what it returned was not JSON."""
+    """The task raised ``error``, or what it returned was not JSON; it may get another attempt."""
+    state = State.FAILED
+    if retry_at is not None:
+        state = _state_before(job, retry_at > finished_at)
     return Outcome(
         job.id,
         job.claim or 0,
-        State.FAILED,
-        job.available_at,
+        state,
+        job.available_at if retry_at is None else retry_at,
         started_at if job.started_at is None else job.started_at,
         started_at,
-        finished_at,
+        finished_at if retry_at is None else None,
         _with_worker(job.worker_ids, worker_id),
-        _with_error(job.errors, error),
+        _with_error(job.errors, error, started_at, finished_at, worker_id),
         None,
     )
+
+
+def failures_of(job: Job) -> int:
+    """Return how many attempts have failed through the task's own doing."""
+    if job.errors is None:
+        return 0
+    return sum(path not in _NO_FAILURES for path, *_ in codec.decode(job.errors))
+
+
+def snoozed(job: Job, now: int, after: int) -> Outcome:
+    """The task asked to be called later: kept as it is, without an attempt."""
+    return _kept(job, _state_before(job, after > 0), now + after)
 
 
 def postponed(job: Job, now: int) -> Outcome:
@@ -57,32 +89,23 @@ def postponed(job: Job, now: int) -> Outcome:
     The wait grows with the age of the job, from 5 seconds to 5 minutes.
     """
     wait = min(max((now - job.enqueued_at) // 4, 5 * SECOND), 300 * SECOND)
-    return Outcome(
-        job.id,
-        job.claim or 0,
-        State.SCHEDULED,
-        now + wait,
-        job.started_at,
-        job.last_attempted_at,
-        None,
-        job.worker_ids,
-        job.errors,
-        None,
-    )
+    return _kept(job, State.SCHEDULED, now + wait)
 
 
-def lost(job: Job, worker_id: str, started_at: int, now: int, error: TaskError) -> Outcome:
+def lost(
+    job: Job, worker_id: str, started_at: int, now: int, error: TaskError, max_crashes: int
+) -> Outcome:
     """The worker died or was ended while it ran the job: ready again, with the error kept.
 
-    At the third crash (not: shutdown) the job fails.
+    At so many crashes (not: shutdowns) the job fails instead of taking down the next worker.
     """
-    errors = _with_error(job.errors, error)
-    crashes = sum(path == _WORKER_LOST for path, _ in codec.decode(errors))
-    gives_up = crashes >= MAX_CRASHES
+    errors = _with_error(job.errors, error, started_at, now, worker_id)
+    crashes = sum(path == _WORKER_LOST for path, *_ in codec.decode(errors))
+    gives_up = error.exception_class_path == _WORKER_LOST and crashes >= max_crashes
     return Outcome(
         job.id,
         job.claim or 0,
-        State.FAILED if gives_up else State.READY,
+        State.FAILED if gives_up else _state_before(job, False),
         job.available_at,
         started_at if job.started_at is None else job.started_at,
         started_at,
@@ -93,13 +116,22 @@ def lost(job: Job, worker_id: str, started_at: int, now: int, error: TaskError) 
     )
 
 
+def _state_before(job: Job, is_to_wait: bool) -> State:
+    # Before another start: of a job with a rate, which counts each, it has to be admitted anew.
+    return State.SCHEDULED if is_to_wait or has_rates(job.limit_group) else State.READY
+
+
 def untouched(job: Job) -> Outcome:
     """The job was claimed and not started: ready again, as if it had not been claimed."""
+    return _kept(job, State.READY, job.available_at)
+
+
+def _kept(job: Job, state: State, available_at: int) -> Outcome:
     return Outcome(
         job.id,
         job.claim or 0,
-        State.READY,
-        job.available_at,
+        state,
+        available_at,
         job.started_at,
         job.last_attempted_at,
         None,
@@ -109,14 +141,21 @@ def untouched(job: Job) -> Outcome:
     )
 
 
-def cancelled_errors(stored: bytes | None) -> bytes:
-    """Return the errors of a job that is cancelled before it started."""
+def cancelled_errors(stored: bytes | None, was_running: bool = False) -> bytes:
+    """Return the errors of a job that is cancelled."""
     path = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
-    return _with_error(stored, TaskError(path, f"{path}: cancelled before it started\n"))
+    when = "while it ran" if was_running else "before it started"
+    return codec.encode([*_decoded(stored), (path, f"{path}: cancelled {when}\n")])
 
 
-def _with_error(stored: bytes | None, error: TaskError) -> bytes:
-    return codec.encode([*([] if stored is None else codec.decode(stored)), tuple(error)])
+def _with_error(
+    stored: bytes | None, error: TaskError, started_at: int, finished_at: int, worker_id: str
+) -> bytes:
+    return codec.encode([*_decoded(stored), (*error[:2], started_at, finished_at, worker_id)])
+
+
+def _decoded(stored: bytes | None) -> list[Any]:
+    return [] if stored is None else codec.decode(stored)
 
 
 def _with_worker(stored: bytes | None, worker_id: str) -> bytes:

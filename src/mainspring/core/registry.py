@@ -18,9 +18,15 @@ _tasks: dict[str, "Task[..., Any]"] = {}
 
 def register(path: str, task: "Task[..., Any]") -> None:
     """Keep the task that was declared under ``path``; copies by ``using()`` change nothing."""
-    known = _tasks.get(path)
-    if known is None or known.func is not task.func or type(known) is not type(task):
+    if original(path, task) is None:
         _tasks[path] = task
+
+
+def original(path: str, task: "Task[..., Any]") -> "Task[..., Any] | None":
+    """Return the declared task that ``task`` is or is a copy of; None if it is a new one."""
+    known = _tasks.get(path)
+    is_same = known is not None and known.func is task.func and type(known) is type(task)
+    return known if is_same else None
 
 
 def declared(path: str) -> "Task[..., Any] | None":

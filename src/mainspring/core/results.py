@@ -1,36 +1,20 @@
-"""TaskResult, TaskContext and TaskError: light, immutable tuples."""
+"""TaskResult: a light, immutable tuple."""
 
 from collections.abc import Generator
 from dataclasses import replace
 from datetime import datetime
-from inspect import isclass
 from typing import Any, Final, NamedTuple, Self, cast
 
+from asgiref.sync import sync_to_async
 from django.tasks import TaskResultStatus, task_backends
-from django.utils.module_loading import import_string
 
 from mainspring.core import clock, codec, ordering, registry
+from mainspring.core.chunks import as_seen
+from mainspring.core.errors import TaskError, errors_in, packed, unpacked
 from mainspring.core.jobs import STATUS, Job
+from mainspring.core.notes import Progress, metadata_in, progress_in
+from mainspring.core.policy import carried_fields
 from mainspring.core.tasks import Task
-
-
-class TaskError(NamedTuple):
-    """One error of one attempt, in Django's form."""
-
-    exception_class_path: str
-    traceback: str
-
-    @property
-    def exception_class(self) -> type[BaseException]:
-        """The class of the exception, imported at this moment.
-
-        Raises ``ImportError`` if it is gone and ``ValueError`` if the path names something else.
-        """
-        found = import_string(self.exception_class_path)
-        if not isclass(found) or not issubclass(found, BaseException):
-            raise ValueError(f"{self.exception_class_path!r} does not reference a valid exception.")
-        return found
-
 
 _FINAL: Final = (TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED)
 
@@ -53,6 +37,8 @@ class _Fields(NamedTuple):
     worker_log: tuple[str, ...] = ()
     error_log: tuple[TaskError, ...] = ()
     returned: bytes | None = None
+    options: bytes | None = None
+    noted: bytes | None = None
 
 
 class TaskResult[R](_Fields):
@@ -69,6 +55,8 @@ class TaskResult[R](_Fields):
     @classmethod
     def from_job(cls, job: Job) -> Self:
         """Return what a stored job shows from outside."""
+        if job.options is not None:
+            job = as_seen(job)
         optional = clock.to_optional_datetime
         # tuple.__new__ itself takes half the time of the one that NamedTuple writes in Python.
         return tuple.__new__(
@@ -87,8 +75,10 @@ class TaskResult[R](_Fields):
                 optional(job.last_attempted_at),
                 optional(job.finished_at),
                 () if job.worker_ids is None else tuple(codec.decode(job.worker_ids)),
-                () if job.errors is None else _errors(job.errors),
+                () if job.errors is None else errors_in(job.errors),
                 job.return_value,
+                job.options,
+                job.metadata,
             ),
         )
 
@@ -110,6 +100,8 @@ class TaskResult[R](_Fields):
             )
             if getattr(task, name) != value
         }
+        if self.options is not None:
+            changes.update(carried_fields(self.options))
         return replace(task, **changes) if changes else task
 
     @property
@@ -145,6 +137,16 @@ class TaskResult[R](_Fields):
         raise ValueError("Task has not finished yet")
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """What the caller and the task have noted down; a new dict each time."""
+        return metadata_in(self.noted)
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the task is, as it last said; None if it never did."""
+        return progress_in(self.noted)
+
+    @property
     def is_finished(self) -> bool:
         """Whether the call has its final outcome."""
         return self.status in _FINAL
@@ -173,7 +175,9 @@ class TaskResult[R](_Fields):
     def wait(self, timeout: float | None = None) -> Self:
         """Wait until the call has finished, successfully or not, and return that result.
 
-        ``timeout`` is in seconds; None waits without end. Raises ``TimeoutError`` after it.
+        ``timeout`` is in seconds; None waits without end. Raises ``TimeoutError`` after it, and
+        :class:`~mainspring.exceptions.StoreUnavailable` where the store could not be reached then,
+        or for 30 s.
         """
         if self.is_finished:
             return self
@@ -184,6 +188,19 @@ class TaskResult[R](_Fields):
         if self.is_finished:
             return self
         return cast("Self", await _backend(self.backend).await_for_result(self.id, timeout))
+
+    def cancel(self) -> bool:
+        """Cancel the call; whether that was still possible.
+
+        One that has not started never does. In one that runs, ``TaskCancelled`` is raised within a
+        second, wherever it runs; if it does not end then, its process is killed. Either way the
+        result is final from now on: FAILED, with a ``TaskCancelled`` among its errors.
+        """
+        return cast("bool", _backend(self.backend).cancel_result(self.id))
+
+    async def acancel(self) -> bool:
+        """See :meth:`cancel`."""
+        return await sync_to_async(self.cancel)()
 
     def __await__(self) -> Generator[Any, Any, Self]:
         return self.await_result().__await__()
@@ -244,28 +261,15 @@ class TaskResult[R](_Fields):
             optional(self.last_attempted_at),
             optional(self.finished_at),
             self.worker_log,
-            tuple(map(tuple, self.error_log)),
+            tuple(map(packed, self.error_log)),
             self.returned,
+            self.options,
+            self.noted,
         )
-
-
-class TaskContext(NamedTuple):
-    """What a task that takes its context gets as its first argument."""
-
-    task_result: TaskResult[Any]
-
-    @property
-    def attempt(self) -> int:
-        """The number of this attempt, from 1."""
-        return self.task_result.attempts
 
 
 def _backend(alias: str) -> Any:
     return task_backends[alias]
-
-
-def _errors(stored: bytes) -> tuple[TaskError, ...]:
-    return tuple(TaskError(*error) for error in codec.decode(stored))
 
 
 def _result(mine: TaskResult[Any], sign: str, other: object) -> TaskResult[Any]:
@@ -293,8 +297,10 @@ def _unpickle(
     last_attempted_at: int | None,
     finished_at: int | None,
     worker_log: tuple[str, ...],
-    errors: tuple[tuple[str, str], ...],
+    errors: tuple[tuple[Any, ...], ...],
     returned: bytes | None,
+    options: bytes | None = None,
+    noted: bytes | None = None,
 ) -> TaskResult[Any]:
     optional = clock.to_optional_datetime
     return tuple.__new__(
@@ -313,7 +319,9 @@ def _unpickle(
             optional(last_attempted_at),
             optional(finished_at),
             worker_log,
-            tuple(TaskError(*error) for error in errors) if errors else (),
+            tuple(map(unpacked, errors)) if errors else (),
             returned,
+            options,
+            noted,
         ),
     )

@@ -1,33 +1,45 @@
 """Task and the ``task()`` decorator: Django's, unfrozen."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, Protocol, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from asgiref.sync import async_to_sync, sync_to_async
+from django.db import DEFAULT_DB_ALIAS
 from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, task_backends
 from django.tasks.base import DEFAULT_TASK_PRIORITY
 from django.tasks.exceptions import TaskResultMismatch
 
 from mainspring.core import registry
+from mainspring.core.declarations import Declaration, require_declarations
+from mainspring.core.declaring import task
 from mainspring.core.unfreeze import DjangoTask
 
 if TYPE_CHECKING:
-    from mainspring.core.results import TaskContext, TaskResult
+    from mainspring.core.arguments import Arguments
+    from mainspring.core.limits import Limit, Rate
+    from mainspring.core.map_results import MapResult
+    from mainspring.core.results import TaskResult
+    from mainspring.core.retries import Backoff
+
+__all__ = ["Task", "task"]
 
 # using() takes None for these as "leave it", as Django's does.
 _DJANGOS_CHANGES = frozenset({"priority", "queue_name", "run_after", "backend"})
 
 
 class _UnfrozenTask(DjangoTask):
-    # Keeps one slot that is no field: the rules that the task was last found valid by.
-    __slots__ = ("_valid_by",)
+    # Keeps two slots that are no fields: the rules that the task was last found valid by, and what
+    # each of its calls carries: the fields that were changed since its declaration, and metadata.
+    __slots__ = ("_carried", "_valid_by")
 
     if TYPE_CHECKING:
         _valid_by: Any
+        _carried: Any
+        schedules: tuple[Declaration, ...]
 
         @property
         def module_path(self) -> str: ...
@@ -84,6 +96,7 @@ class _UnfrozenTask(DjangoTask):
 
     def _validate(self) -> None:
         self.get_backend().validate_task(self)
+        require_declarations(self.module_path, self.schedules)
 
     def __eq__(self, other: object) -> bool:
         if self.__class__ is not other.__class__:
@@ -114,6 +127,32 @@ class Task[**P, R](_UnfrozenTask):
     queue_name: str = DEFAULT_TASK_QUEUE_NAME
     run_after: datetime | None = None
     takes_context: bool = False
+    max_attempts: int | None = None
+    """How many attempts may fail, the last one included; None for the backend's default, 1."""
+    backoff: "Backoff | None" = None
+    """How long to wait after a failure: seconds, a timedelta, ``exponential()`` and the like, or a
+    function of ``(context)`` or of ``(exception, task_result)`` that returns a wait or None."""
+    timeout: float | timedelta | None = None
+    """Seconds that one attempt may take; ``math.inf`` for ever; None for the backend's default."""
+    max_crashes: int | None = None
+    """How many workers the task may take down before it fails; None for the default, 3."""
+    metadata: Mapping[str, Any] | None = None
+    """What the caller notes down for each call; the task can read and change it."""
+    atomic: bool = False
+    """Whether what the task writes to the queue's database is stored together with its outcome."""
+    concurrency: "Limit | None" = None
+    """How many calls may run at a time, in all workers together."""
+    rate: "Rate | None" = None
+    """How many calls may start in a while, likewise."""
+    unique: bool | str | Callable[..., str | None] = False
+    """What makes two calls equal, so that one stands for both: True for the same arguments, a text
+    such as ``"invoice {0}"``, or a function of the arguments that returns a text."""
+    unique_for: float | timedelta | None = None
+    """Seconds after which a call stands for no other one any more; None for no limit."""
+    unique_until: Literal["start", "end"] = "start"
+    """Whether a call stands for its equals until it starts, or until it has finished."""
+    schedules: tuple[Declaration, ...] = ()
+    """What ``@cron`` and ``@every`` have put on the task; see core/schedules.py."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_valid_by", None)
@@ -154,6 +193,7 @@ class Task[**P, R](_UnfrozenTask):
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
         """Have the task called with these arguments by a worker, and return the result to be.
 
+        Where the task is ``unique`` and an equal call is pending, that is the result of that call.
         Raises ``TypeError`` or ``ValueError``, naming the argument, where one is not JSON.
         """
         return cast("TaskResult[R]", self.get_backend().enqueue(self, args, kwargs))
@@ -162,18 +202,120 @@ class Task[**P, R](_UnfrozenTask):
         """See :meth:`enqueue`."""
         return cast("TaskResult[R]", await self.get_backend().aenqueue(self, args, kwargs))
 
+    @overload
+    def enqueue_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]": ...
+    @overload
+    def enqueue_on_commit(self, *args: Any, using: str, **kwargs: Any) -> "TaskResult[R]": ...
+    def enqueue_on_commit(  # type: ignore[misc] # an argument of the task's of that name: not given
+        self, *args: Any, using: str = DEFAULT_DB_ALIAS, **kwargs: Any
+    ) -> "TaskResult[R]":
+        """Enqueue when the transaction on the database ``using`` commits; at once without one.
+
+        The arguments are taken now and raise now, as :meth:`enqueue` does; what storing the call
+        raises reaches whoever commits. Returns the result to be, which can be looked up after the
+        commit. Where an equal call of a unique task is pending then, that call stands for this
+        one, and the result never comes to be.
+        """
+        backend = self.get_backend()
+        return cast("TaskResult[R]", backend.enqueue_on_commit(self, args, kwargs, using))
+
+    def enqueue_many(self, calls: "Iterable[Arguments]") -> "Sequence[TaskResult[R]]":
+        """Enqueue many calls at once, all or none; return their results to be, in order.
+
+        The results are made when they are looked at. Each call is a list or tuple of arguments, or
+        a mapping of keyword arguments. Raises like :meth:`enqueue`, and ``TypeError`` for a call
+        that is neither.
+        """
+        return cast("Sequence[TaskResult[R]]", self.get_backend().enqueue_many(self, calls))
+
+    async def aenqueue_many(self, calls: "Iterable[Arguments]") -> "Sequence[TaskResult[R]]":
+        """See :meth:`enqueue_many`."""
+        return cast("Sequence[TaskResult[R]]", await self.get_backend().aenqueue_many(self, calls))
+
+    def map(
+        self,
+        items: Iterable[Any],
+        *,
+        reduce: "Task[..., Any] | None" = None,
+        on_error: Literal["fail", "skip"] = "fail",
+        then: "Task[..., Any] | None" = None,
+    ) -> "MapResult[R]":
+        """Have the task called with each item, and return the handle on all these calls.
+
+        The items are read one after the other and stored as they come, and workers begin with the
+        first ones at once. ``reduce`` is a task of two arguments, associative, that makes one value
+        of all; ``on_error="skip"`` leaves failed calls out of it, "fail" has it fail. ``then`` is a
+        task that is enqueued at the end, with the map's id.
+
+        Raises ``InvalidTask`` for a task that cannot be mapped, ``TypeError`` or ``ValueError``
+        where an item is not JSON, and what ``items`` raises: then the calls that were stored and
+        have not finished are cancelled.
+        """
+        return cast("MapResult[R]", self._map(items, False, reduce, on_error, then))
+
+    def starmap(
+        self,
+        items: Iterable[Sequence[Any]],
+        *,
+        reduce: "Task[..., Any] | None" = None,
+        on_error: Literal["fail", "skip"] = "fail",
+        then: "Task[..., Any] | None" = None,
+    ) -> "MapResult[R]":
+        """Do :meth:`map` where each item is a list or tuple of arguments."""
+        return cast("MapResult[R]", self._map(items, True, reduce, on_error, then))
+
+    async def amap(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        reduce: "Task[..., Any] | None" = None,
+        on_error: Literal["fail", "skip"] = "fail",
+        then: "Task[..., Any] | None" = None,
+    ) -> "MapResult[R]":
+        """See :meth:`map`; takes an async iterable, too."""
+        return cast("MapResult[R]", await self._amap(items, False, reduce, on_error, then))
+
+    async def astarmap(
+        self,
+        items: Iterable[Sequence[Any]] | AsyncIterable[Sequence[Any]],
+        *,
+        reduce: "Task[..., Any] | None" = None,
+        on_error: Literal["fail", "skip"] = "fail",
+        then: "Task[..., Any] | None" = None,
+    ) -> "MapResult[R]":
+        """See :meth:`starmap`; takes an async iterable, too."""
+        return cast("MapResult[R]", await self._amap(items, True, reduce, on_error, then))
+
+    def _map(self, items: Any, is_lists: bool, reduce: Any, on_error: str, then: Any) -> Any:
+        return self.get_backend().map(
+            self, items, is_lists=is_lists, reduce=reduce, on_error=on_error, then=then
+        )
+
+    async def _amap(self, items: Any, is_lists: bool, reduce: Any, on_error: str, then: Any) -> Any:
+        return await self.get_backend().amap(
+            self, items, is_lists=is_lists, reduce=reduce, on_error=on_error, then=then
+        )
+
+    def get_map(self, map_id: str) -> "MapResult[R]":
+        """Return the handle on an earlier map of this task. Raises like :meth:`get_result`."""
+        return cast("MapResult[R]", self._own(self.get_backend().get_map(map_id)))
+
+    async def aget_map(self, map_id: str) -> "MapResult[R]":
+        """See :meth:`get_map`."""
+        return cast("MapResult[R]", self._own(await self.get_backend().aget_map(map_id)))
+
     def get_result(self, result_id: str) -> "TaskResult[R]":
         """Return the result of an earlier call of this task.
 
         Raises ``TaskResultDoesNotExist``, or ``TaskResultMismatch`` if it is another task's.
         """
-        return self._own(self.get_backend().get_result(result_id))
+        return cast("TaskResult[R]", self._own(self.get_backend().get_result(result_id)))
 
     async def aget_result(self, result_id: str) -> "TaskResult[R]":
         """See :meth:`get_result`."""
-        return self._own(await self.get_backend().aget_result(result_id))
+        return cast("TaskResult[R]", self._own(await self.get_backend().aget_result(result_id)))
 
-    def _own(self, result: "TaskResult[Any]") -> "TaskResult[R]":
+    def _own(self, result: Any) -> Any:
         if result.task_path != self.module_path:
             raise TaskResultMismatch(f"Task does not match (received {result.task_path!r})")
         return result
@@ -242,77 +384,3 @@ def _same(mine: Any, others: Any) -> bool:
         return bool(mine == others)
     except Exception:  # noqa: BLE001
         return False
-
-
-class _Decorator(Protocol):
-    @overload
-    def __call__[**P, R](self, func: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-    @overload
-    def __call__[**P, R](self, func: Callable[P, R], /) -> Task[P, R]: ...
-
-
-class _ContextDecorator(Protocol):
-    @overload
-    def __call__[**P, R](
-        self, func: Callable[Concatenate["TaskContext", P], Coroutine[Any, Any, R]], /
-    ) -> Task[P, R]: ...
-    @overload
-    def __call__[**P, R](
-        self, func: Callable[Concatenate["TaskContext", P], R], /
-    ) -> Task[P, R]: ...
-
-
-@overload
-def task[**P, R](function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-@overload
-def task[**P, R](function: Callable[P, R], /) -> Task[P, R]: ...
-@overload
-def task(
-    *,
-    takes_context: Literal[True],
-    priority: int = ...,
-    queue_name: str = ...,
-    backend: str = ...,
-    **fields: Any,
-) -> _ContextDecorator: ...
-@overload
-def task(
-    *,
-    priority: int = ...,
-    queue_name: str = ...,
-    backend: str = ...,
-    takes_context: Literal[False] = ...,
-    **fields: Any,
-) -> _Decorator: ...
-def task(
-    function: Callable[..., Any] | None = None,
-    *,
-    priority: int = DEFAULT_TASK_PRIORITY,
-    queue_name: str = DEFAULT_TASK_QUEUE_NAME,
-    backend: str = DEFAULT_TASK_BACKEND_ALIAS,
-    takes_context: bool = False,
-    **fields: Any,
-) -> Any:
-    """Make a task of a function: ``@task`` or ``@task(priority=5, queue_name="mail")``.
-
-    Takes Django's arguments and every further field of the backend's ``task_class``. Raises
-    ``InvalidTask`` where the backend cannot run such a task, and ``TypeError`` for ``run_after``,
-    which is a matter of one call: give it to ``using()``.
-    """
-    if "run_after" in fields:
-        raise TypeError(
-            "run_after cannot be defined statically with the @task decorator. "
-            "Use .using(run_after=...) to set it dynamically."
-        )
-
-    def decorate(func: Callable[..., Any]) -> Any:
-        return task_backends[backend].task_class(
-            func=func,
-            priority=priority,
-            queue_name=queue_name,
-            backend=backend,
-            takes_context=takes_context,
-            **fields,
-        )
-
-    return decorate if function is None else decorate(function)
