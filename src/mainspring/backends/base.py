@@ -1,30 +1,42 @@
 """What every backend does for Django: validate, enqueue, get results, check the settings."""
 
-import asyncio
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
-from inspect import iscoroutinefunction, isfunction
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from inspect import isfunction
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Unpack
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core import checks
+from django.db import transaction
 from django.tasks import TaskResultStatus, task_backends
 from django.tasks.base import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from django.tasks.exceptions import InvalidTask, InvalidTaskBackend, TaskResultDoesNotExist
 from django.utils import timezone
-from django.utils.inspect import get_func_args, is_module_level_function
 
 from mainspring import signals
+from mainspring.backends import map_plans, mapping
+from mainspring.backends.function_facts import facts_of
+from mainspring.backends.map_plans import Wanted
+from mainspring.backends.map_reading import MapReader
+from mainspring.backends.mapping import gated
+from mainspring.backends.rules import Carried, carried_by, gate_for
 from mainspring.backends.shared import shared_config
 from mainspring.backends.storage import Storage
+from mainspring.backends.waiting import await_until, wait_until
 from mainspring.core import clock, codec
+from mainspring.core.arguments import Arguments, as_arguments
+from mainspring.core.chunks import parse_call_id
+from mainspring.core.enqueued import EnqueuedResults
 from mainspring.core.ids import new_id
 from mainspring.core.jobs import Job, State
+from mainspring.core.map_results import MapResult
 from mainspring.core.results import TaskResult
+from mainspring.core.schedules import declared_schedules
 from mainspring.core.tasks import Task
+from mainspring.core.unique import Unique, unique_of
 
 if TYPE_CHECKING:
 
@@ -43,11 +55,13 @@ if TYPE_CHECKING:
 else:
     from django.tasks.backends.base import BaseTaskBackend
 
-_FIRST_POLL: Final = 0.001  # seconds
-_SLOWEST_POLL: Final = 0.05
+_BATCH: Final = 500  # calls: a server stores them while the next are made into jobs
 
-# The last fields of a new job, from started_at to return_value.
-_NOT_STARTED: Final = tuple(Job._field_defaults.values())
+# The options that say how calls are run whose tasks do not.
+POLICY_OPTIONS: Final = frozenset({"MAX_ATTEMPTS", "BACKOFF", "TIMEOUT", "MAX_CRASHES"})
+
+# The last fields of a new job, from limit_group to return_value.
+_NOT_STARTED: Final = tuple(Job._field_defaults.values())[2:]
 
 
 class MainspringBackend(BaseTaskBackend):
@@ -61,6 +75,9 @@ class MainspringBackend(BaseTaskBackend):
 
     # May a task be declared in the script that was started, as nobody else can import it?
     supports_main_module: ClassVar[bool] = False
+
+    # Can what a task writes be stored together with its outcome?
+    supports_atomic_tasks: ClassVar[bool] = False
 
     # Can a worker in another process run the tasks?
     supports_worker: ClassVar[bool] = False
@@ -82,7 +99,7 @@ class MainspringBackend(BaseTaskBackend):
         """Raise ``InvalidTask``, with the reason, if this backend cannot run ``task``."""
         if not callable(task.func):
             raise InvalidTask(f"A task is made of a function, not of {task.func!r}.")
-        function = _facts(task.func) if isfunction(task.func) else None
+        function = facts_of(task.func) if isfunction(task.func) else None
         if function is None or not function.is_module_level:
             raise InvalidTask("Task function must be defined at a module level.")
         if function.in_main_module and not self.supports_main_module:
@@ -100,6 +117,12 @@ class MainspringBackend(BaseTaskBackend):
         if not isinstance(queue_name, str) or (self.queues and queue_name not in self.queues):
             raise InvalidTask(f"Queue '{task.queue_name}' is not valid for backend.")
         if isinstance(task, Task):
+            if task.atomic is True and not self.supports_atomic_tasks:
+                raise InvalidTask("Backend does not support atomic tasks: it has no transactions.")
+            if task.atomic and function.is_async:
+                raise InvalidTask("Atomic tasks must be sync functions: transactions are.")
+            carried = carried_by(task, self.config.options)
+            object.__setattr__(task, "_carried", carried)
             object.__setattr__(task, "_valid_by", self.config)
 
     def _validate_priority(self, priority: Any) -> None:
@@ -137,10 +160,14 @@ class MainspringBackend(BaseTaskBackend):
         if getattr(task, "_valid_by", None) is not config:
             self.validate_task(task)
         arguments = codec.encode_call(args, kwargs, config.options.max_payload)
+        # A task of Django's own carries nothing, and has no limits but those of its queue.
+        options, metadata, gate = getattr(task, "_carried", None) or Carried(
+            gate=gate_for(task, config.options)
+        )
         now = clock.now()
         run_after = None if task.run_after is None else clock.to_moment(task.run_after)
         # Job() itself, written in Python by NamedTuple, takes 0.15 µs more of 1.4.
-        return tuple.__new__(
+        job: Job = tuple.__new__(
             Job,
             (
                 new_id(now),
@@ -154,49 +181,189 @@ class MainspringBackend(BaseTaskBackend):
                 arguments,
                 run_after,
                 now,
+                options,
+                metadata,
                 *_NOT_STARTED,
             ),
         )
+        return job if gate is None else gated(job, gate)
 
     def enqueue(
         self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> TaskResult[Any]:
         """Store one call of ``task`` and return its result to be. See :meth:`Task.enqueue`."""
         job = self.new_job(task, args, kwargs)
-        self.storage.enqueue((job,))
+        unique = unique_of(task, job) if getattr(task, "unique", False) else None
+        return self._enqueue(task, job, unique)
+
+    def _enqueue(self, task: Task[..., Any], job: Job, unique: Unique | None) -> TaskResult[Any]:
+        # The result is that of another call where that one stands for this one.
+        if unique is None:
+            self.storage.enqueue((job,))
+        else:
+            (stored,) = self.storage.enqueue_unique([(job, unique)])
+            if stored.id != job.id:
+                return TaskResult.from_job(stored)
         result: TaskResult[Any] = TaskResult.from_job(job)
         if signals.is_heard(signals.task_enqueued):
             signals.task_enqueued.send(type(self), task_result=result)
         return result
 
+    def enqueue_on_commit(
+        self,
+        task: Task[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        using: str,
+    ) -> TaskResult[Any]:
+        """Store one call once a transaction commits. See :meth:`Task.enqueue_on_commit`."""
+        job = self.new_job(task, args, kwargs)
+        unique = unique_of(task, job)
+        at_once: list[TaskResult[Any]] = []
+        transaction.on_commit(lambda: at_once.append(self._enqueue(task, job, unique)), using=using)
+        return at_once[0] if at_once else TaskResult.from_job(job)
+
+    def enqueue_many(
+        self, task: Task[..., Any], calls: Iterable[Arguments]
+    ) -> Sequence[TaskResult[Any]]:
+        """Store many calls of ``task``, all or none. See :meth:`Task.enqueue_many`."""
+        # An iterator may read the very database that the jobs go to.
+        made = calls if isinstance(calls, list | tuple) else list(calls)
+        jobs: list[Job] = []
+
+        def batches() -> Iterator[list[Job]]:
+            stored = 0
+            with _numbered(jobs):
+                for call in made:
+                    jobs.append(self.new_job(task, *as_arguments(call)))
+                    if len(jobs) - stored == _BATCH:
+                        yield jobs[stored:]
+                        stored = len(jobs)
+            yield jobs[stored:]
+
+        if getattr(task, "unique", False):
+            return self._enqueue_many_unique(task, made)
+        self.storage.enqueue_as_made(batches())
+        results = EnqueuedResults[Any](jobs)
+        if signals.is_heard(signals.task_enqueued):
+            for result in results:
+                signals.task_enqueued.send(type(self), task_result=result)
+        return results
+
+    def _enqueue_many_unique(
+        self, task: Task[..., Any], calls: Iterable[Arguments]
+    ) -> EnqueuedResults[Any]:
+        made: list[tuple[Job, Unique | None]] = []
+        with _numbered(made):
+            for call in calls:
+                job = self.new_job(task, *as_arguments(call))
+                made.append((job, unique_of(task, job)))
+        stored = self.storage.enqueue_unique(made)
+        if signals.is_heard(signals.task_enqueued):
+            for (job, _), one in zip(made, stored, strict=True):
+                if job.id == one.id:
+                    signals.task_enqueued.send(type(self), task_result=TaskResult.from_job(job))
+        return EnqueuedResults[Any](stored)
+
+    async def aenqueue_many(
+        self, task: Task[..., Any], calls: Iterable[Arguments]
+    ) -> Sequence[TaskResult[Any]]:
+        """See :meth:`enqueue_many`."""
+        return await sync_to_async(self.enqueue_many)(task, calls)
+
+    def map(
+        self, task: Task[..., Any], items: Iterable[Any], **wanted: Unpack[Wanted]
+    ) -> MapResult[Any]:
+        """Store one call of ``task`` for each item. See :meth:`Task.map`."""
+        return mapping.store_map(self, map_plans.plan(self, task, wanted), items)
+
+    async def amap(
+        self,
+        task: Task[..., Any],
+        items: Iterable[Any] | AsyncIterable[Any],
+        **wanted: Unpack[Wanted],
+    ) -> MapResult[Any]:
+        """See :meth:`map`."""
+        if isinstance(items, AsyncIterable):
+            return await mapping.astore_map(self, map_plans.plan(self, task, wanted), items)
+        return await sync_to_async(self.map)(task, items, **wanted)
+
+    def get_map(self, map_id: str | UUID) -> MapResult[Any]:
+        """Return the handle on a map; raises ``TaskResultDoesNotExist``."""
+        return self.read_map(_as_id(map_id)).handle()
+
+    async def aget_map(self, map_id: str | UUID) -> MapResult[Any]:
+        """See :meth:`get_map`."""
+        return await sync_to_async(self.get_map)(map_id)
+
+    def read_map(self, map_id: str) -> MapReader:
+        """Return what reads a map, which need not exist."""
+        return MapReader(self, map_id)
+
+    def wait_for_map(self, map_id: str, timeout: float | None) -> None:
+        """Return once a map is at its end. See :meth:`MapResult.wait`."""
+        self.read_map(map_id).wait_for_end(timeout)
+
+    async def await_for_map(self, map_id: str, timeout: float | None) -> None:  # noqa: ASYNC109 # the sync form's own
+        """See :meth:`wait_for_map`."""
+        await self.read_map(map_id).await_end(timeout)
+
     def get_result(self, result_id: str | UUID) -> TaskResult[Any]:
         """Return a result; raises ``TaskResultDoesNotExist``."""
-        found = self.storage.get_results([_as_id(result_id)])
-        if not found:
+        found: TaskResult[Any] | None
+        if call := parse_call_id(known_id := _as_id(result_id)):
+            found = self.read_map(call[0]).result_of(call[1])
+        else:
+            jobs = self.storage.get_results([known_id])
+            found = TaskResult.from_job(jobs[0]) if jobs else None
+        if found is None:
             raise TaskResultDoesNotExist(result_id)
-        return TaskResult.from_job(found[0])
+        return found
+
+    def cancel_result(self, result_id: str) -> bool:
+        """Cancel one call; whether that was still possible. See :meth:`TaskResult.cancel`.
+
+        Raises ``ValueError`` for a call of a map that shares a row with others.
+        """
+        if call := parse_call_id(result_id):
+            was_cancelled = self.read_map(call[0]).cancel_call(call[1])
+        else:
+            was_cancelled = bool(self.storage.cancel([result_id]))
+        if was_cancelled and signals.task_cancelled.receivers:
+            details = signals.Cancelled(self.get_result(result_id))
+            signals.task_cancelled.send(type(self), details=details)
+        return was_cancelled
 
     def wait_for_result(self, result_id: str, timeout: float | None) -> TaskResult[Any]:
         """Return a result once it is finished. See :meth:`TaskResult.wait`."""
-        for pause in _pauses(result_id, timeout):
+
+        def look() -> TaskResult[Any] | None:
             result = self.get_result(result_id)
-            if result.is_finished:
-                return result
-            time.sleep(pause)
-        raise AssertionError("unreachable")
+            return result if result.status in _FINISHED else None
+
+        watched = _watched(result_id)
+        return wait_until(self.storage, watched, f"Result {result_id}", timeout, look)
 
     async def await_for_result(self, result_id: str, timeout: float | None) -> TaskResult[Any]:  # noqa: ASYNC109 # the sync form's own
         """See :meth:`wait_for_result`."""
-        for pause in _pauses(result_id, timeout):
+
+        async def look() -> TaskResult[Any] | None:
             result = await self.aget_result(result_id)
-            if result.status in _FINISHED:
-                return result
-            await asyncio.sleep(pause)
-        raise AssertionError("unreachable")
+            return result if result.status in _FINISHED else None
+
+        watched = _watched(result_id)
+        return await await_until(self.storage, watched, f"Result {result_id}", timeout, look)
 
     def check(self, **_kwargs: Any) -> list[checks.CheckMessage]:
         """Return what is wrong with this backend's settings, for ``manage.py check``."""
-        return [checks.Error(error, id="mainspring.E001") for error in self.config.errors]
+        if self.config.errors:
+            return [checks.Error(error, id="mainspring.E001") for error in self.config.errors]
+        problems: list[str] = []
+        declared_schedules(self.alias, self.config.options, problems)
+        return [
+            checks.Warning(problem, hint="It does not tick.", id="mainspring.W002")
+            for problem in problems
+        ]
 
 
 def mainspring_backend(alias: str) -> MainspringBackend:
@@ -212,40 +379,20 @@ def mainspring_backend(alias: str) -> MainspringBackend:
 _FINISHED: Final = frozenset({TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED})
 
 
-class _Facts(NamedTuple):
-    is_module_level: bool
-    in_main_module: bool
-    is_async: bool
-    first_argument: str | None
+@contextmanager
+def _numbered(made: Sequence[Any]) -> Iterator[None]:
+    # Have an error tell which of many calls it is about: the one after those that were ``made``.
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        error.add_note(f"In call {len(made)} (counted from 0) of enqueue_many().")
+        raise
 
 
-@lru_cache(maxsize=4096)
-def _facts(func: Any) -> _Facts:
-    # Inspecting a function takes 5 µs, and ``using()`` validates anew each time.
-    is_module_level = is_module_level_function(func)
-    names = get_func_args(func) if is_module_level else []
-    return _Facts(
-        is_module_level,
-        getattr(func, "__module__", None) == "__main__",
-        iscoroutinefunction(func),
-        names[0] if names else None,
-    )
+def _watched(result_id: str) -> str | None:
+    # The row of a call of a map may become another one while it is waited for.
+    return None if parse_call_id(result_id) else result_id
 
 
 def _as_id(result_id: str | UUID) -> str:
     return result_id.hex if isinstance(result_id, UUID) else str(result_id)
-
-
-def _pauses(result_id: str, timeout: float | None) -> Iterator[float]:
-    # From 1 ms to 50 ms: short waits are answered fast, long ones cost nearly nothing.
-    end = None if timeout is None else time.monotonic() + timeout
-    pause = _FIRST_POLL
-    while True:
-        if end is None:
-            yield pause
-        else:
-            left = end - time.monotonic()
-            yield max(min(pause, left), 0)
-            if left <= 0:
-                raise TimeoutError(f"Result {result_id} was not finished within {timeout} s.")
-        pause = min(pause * 1.5, _SLOWEST_POLL)

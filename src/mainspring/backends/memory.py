@@ -1,14 +1,13 @@
 """MemoryBackend: a real queue in the process's own memory, worked on by its own threads."""
 
 import heapq
-import os
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
-from typing import Any, ClassVar
+from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from mainspring.backends.base import MainspringBackend
+from mainspring.backends.base import POLICY_OPTIONS, MainspringBackend
+from mainspring.backends.map_plans import Wanted
+from mainspring.backends.memory_schedules import MemorySchedules
 from mainspring.backends.ready_queue import ReadyQueue, first_of
 from mainspring.backends.shared import shared_storage, start_embedded_worker
 from mainspring.backends.storage import (
@@ -18,80 +17,122 @@ from mainspring.backends.storage import (
     Rescued,
     Staged,
     Stats,
-    Storage,
-    lease_ended,
-    outcome_of_lost,
+    rescue_from,
 )
 from mainspring.conf import Config
+from mainspring.core.admission import Admitted
+from mainspring.core.arguments import Arguments
+from mainspring.core.chunks import parse_call_id
 from mainspring.core.clock import now as clock_now
 from mainspring.core.jobs import Job, Outcome, State, Worker
+from mainspring.core.leases import Lease
+from mainspring.core.map_results import MapResult
 from mainspring.core.ordering import FAIR_EVERY
 from mainspring.core.outcomes import cancelled_errors
 from mainspring.core.results import TaskResult
 from mainspring.core.tasks import Task
+from mainspring.core.unique import Unique
+
+if TYPE_CHECKING:
+    from mainspring.backends.remote_storage import RemoteStorage
 
 
 class MemoryBackend(MainspringBackend):
     """For tests, scripts and tiny sites: nothing survives the process, which runs the tasks itself.
 
-    The first enqueue starts the threads (option ``THREADS``, 1 by default). When the process ends
-    by itself, it first finishes what is ready.
+    The first enqueue starts the threads (option ``THREADS``, 1 by default), or child processes that
+    run the tasks instead (``PROCESSES``, none by default). When the process ends by itself, it
+    first finishes what is ready.
     """
 
     supports_main_module: ClassVar[bool] = True
     options_supported: ClassVar[frozenset[str]] = frozenset(
-        {"MAX_PAYLOAD", "ORDER", "RESULT_TTL", "THREADS"}
+        {
+            "MAX_PAYLOAD",
+            "ORDER",
+            "RESULT_TTL",
+            "THREADS",
+            "PROCESSES",
+            "GRACE",
+            "QUEUE_LIMITS",
+            "SCHEDULES",
+            *POLICY_OPTIONS,
+        }
     )
 
     @property
-    def storage(self) -> "MemoryStorage":
+    def storage(self) -> "MemoryStorage | RemoteStorage":
         """The storage verbs in memory; one storage for all threads of the process."""
+        if self.config.options.processes:
+            return shared_storage(self.config, _in_another_process)
         return shared_storage(self.config, MemoryStorage)
 
-    def enqueue(
-        self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> TaskResult[Any]:
-        """Store one call and see to it that the threads run."""
-        result = super().enqueue(task, args, kwargs)
-        start_embedded_worker(self.alias)
+    def enqueue_many(
+        self, task: Task[..., Any], calls: Iterable[Arguments]
+    ) -> Sequence[TaskResult[Any]]:
+        """Store many calls and see to it that the threads run."""
+        self._start_processes()
+        results = super().enqueue_many(task, calls)
+        self._start_threads()
+        return results
+
+    def _enqueue(self, task: Task[..., Any], job: Job, unique: Unique | None) -> TaskResult[Any]:
+        # Sees to it that the threads run, however the call came.
+        self._start_processes()
+        result = super()._enqueue(task, job, unique)
+        self._start_threads()
         return result
 
+    def map(
+        self, task: Task[..., Any], items: Iterable[Any], **wanted: Unpack[Wanted]
+    ) -> MapResult[Any]:
+        """See :meth:`MainspringBackend.map`."""
+        self._start_processes()
+        return super().map(task, items, **wanted)
+
+    async def amap(
+        self,
+        task: Task[..., Any],
+        items: Iterable[Any] | AsyncIterable[Any],
+        **wanted: Unpack[Wanted],
+    ) -> MapResult[Any]:
+        """See :meth:`map`."""
+        self._start_processes()
+        return await super().amap(task, items, **wanted)
+
+    def _start_processes(self) -> None:
+        # Before anything is stored: processes that do not know a new task are to take none of it.
+        if self.config.options.processes:
+            start_embedded_worker(self.alias)
+
+    def _start_threads(self) -> None:
+        if not self.config.options.processes:
+            start_embedded_worker(self.alias)
+
     def wait_for_result(self, result_id: str, timeout: float | None) -> TaskResult[Any]:
-        """Wait until the result is settled, without polling."""
+        """Wait until the result is settled, without polling; for one of a map, see the base."""
+        if parse_call_id(result_id) is not None:
+            return super().wait_for_result(result_id, timeout)
         self.get_result(result_id)
         if not self.storage.wait_until_final(result_id, timeout):
             raise TimeoutError(f"Result {result_id} was not finished within {timeout} s.")
         return self.get_result(result_id)
 
+    def wait_for_map(self, map_id: str, timeout: float | None) -> None:
+        """Wait until a map is at its end, without polling."""
+        self.get_map(map_id)
+        if not self.storage.wait_until_map_ended(map_id, timeout):
+            raise TimeoutError(f"Map {map_id} was not finished within {timeout} s.")
 
-class MemoryStorage(Storage):
+
+def _in_another_process(config: Config) -> "RemoteStorage":
+    from mainspring.backends.remote_storage import RemoteStorage
+
+    return RemoteStorage(config)
+
+
+class MemoryStorage(MemorySchedules):
     """The verbs on dicts and :class:`queue.PriorityQueue`, under one lock."""
-
-    def __init__(self, config: Config) -> None:
-        self._backend = config.alias
-        self._lease = config.options.lease
-        self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)
-        self._settled = threading.Condition(self._lock)
-        self._woken = False  # by work to do
-        self._interrupted = False  # by wake()
-        self._jobs: dict[str, Job] = {}
-        self._queues: dict[str, ReadyQueue] = {}
-        self._order = config.options.order
-        self._scheduled: list[tuple[int, str]] = []
-        self._finished: list[tuple[int, str]] = []
-        self._workers: dict[int, tuple[Worker, int, int]] = {}
-        self._claims = count(1)
-        self._turns = count(1)
-
-    @property
-    def identity(self) -> str:
-        """This process."""
-        return f"memory:{os.getpid()}:{self._backend}"
-
-    def describe(self) -> str:
-        """See :meth:`Storage.describe`."""
-        return "the memory of this process"
 
     def enqueue(self, jobs: Sequence[Job]) -> None:
         """See :meth:`Storage.enqueue`."""
@@ -100,21 +141,12 @@ class MemoryStorage(Storage):
                 self._put(job)
             self._wake_all()
 
-    def _put(self, job: Job) -> None:
-        self._jobs[job.id] = job
-        if job.state == State.READY:
-            queue = self._queues.get(job.queue_name)
-            if queue is None:
-                queue = self._queues[job.queue_name] = ReadyQueue(self._order, self._jobs)
-            queue.put(job)
-        elif job.state == State.SCHEDULED:
-            heapq.heappush(self._scheduled, (job.available_at, job.id))
-        elif job.finished_at is not None:
-            heapq.heappush(self._finished, (job.finished_at, job.id))
-
-    def _wake_all(self) -> None:
-        self._woken = True
-        self._work.notify_all()
+    def enqueue_unique(self, calls: Sequence[tuple[Job, Unique | None]]) -> list[Job]:
+        """See :meth:`Storage.enqueue_unique`."""
+        with self._lock:
+            stored = [self._put_unique(job, unique) for job, unique in calls]
+            self._wake_all()
+        return stored
 
     def claim(self, worker: Worker, queues: Sequence[str], limit: int) -> list[Job]:
         """See :meth:`Storage.claim`."""
@@ -128,13 +160,16 @@ class MemoryStorage(Storage):
                     self._jobs[job.id] = claimed
                     jobs.append(claimed)
             self._woken = False
+            if self.bells is not None and len(jobs) == limit:
+                self.bells.ring_next()  # more may be there
         return jobs
 
     def _groups(self, queues: Sequence[str]) -> Iterator[list[ReadyQueue]]:
         for name in queues:
             if name == ANY_QUEUE:
-                yield [queue for other, queue in self._queues.items() if other not in queues]
-            elif name in self._queues:
+                named = self._paused.union(queues)
+                yield [queue for other, queue in self._queues.items() if other not in named]
+            elif name in self._queues and name not in self._paused:
                 yield [self._queues[name]]
 
     def settle(self, worker: Worker, outcomes: Sequence[Outcome]) -> list[str]:
@@ -144,23 +179,26 @@ class MemoryStorage(Storage):
             self._settled.notify_all()
         return lost
 
-    def _settle(self, outcome: Outcome) -> bool:
-        job = self._jobs.get(outcome.id)
-        if job is None:
-            return False
-        if job.state != State.RUNNING or job.claim != outcome.claim:
-            return job == _settled(job, outcome)  # by an earlier try
-        self._put(_settled(job, outcome))
-        return True
+    def claims_held(self, jobs: Sequence[Job]) -> set[str]:
+        """See :meth:`Storage.claims_held`."""
+        with self._lock:
+            return {job.id for job in jobs if self._is_held(job)}
+
+    def save_metadata(self, job: Job, metadata: bytes | None) -> bool:
+        """See :meth:`Storage.save_metadata`."""
+        with self._lock:
+            if not self._is_held(job):
+                return False
+            self._jobs[job.id] = self._jobs[job.id]._replace(metadata=metadata)
+            return True
 
     def release(self, worker: Worker, jobs: Sequence[Job]) -> int:
         """See :meth:`Storage.release`."""
         released = 0
         with self._lock:
             for claimed in jobs:
-                job = self._jobs.get(claimed.id)
-                if job is not None and job.state == State.RUNNING and job.claim == claimed.claim:
-                    self._put(job._replace(state=State.READY, claim=None))
+                if self._is_held(claimed):
+                    self._put(self._jobs[claimed.id]._replace(state=State.READY, claim=None))
                     released += 1
             self._wake_all()
         return released
@@ -169,7 +207,8 @@ class MemoryStorage(Storage):
         """See :meth:`Storage.heartbeat`."""
         with self._lock:
             was_registered = worker.token in self._workers
-            self._workers[worker.token] = (worker, now, now + self._lease)
+            lease = Lease(worker.id, now, now + self._lease)
+            self._workers[worker.token] = (worker, lease)
         return was_registered
 
     def retire(self, worker: Worker) -> None:
@@ -177,15 +216,20 @@ class MemoryStorage(Storage):
         with self._lock:
             self._workers.pop(worker.token, None)
 
+    def leases(self) -> list[Lease]:
+        """See :meth:`Storage.leases`."""
+        with self._lock:
+            return [lease for _, lease in self._workers.values()]
+
     def rescue(self, now: int, lost: Sequence[LostWorker] = ()) -> list[Rescued]:
         """See :meth:`Storage.rescue`."""
         known = {worker.worker_id: worker for worker in lost}
         rescued = []
         with self._lock:
-            for worker, heard_at, leased_until in list(self._workers.values()):
-                if worker.id in known or leased_until <= now:
+            for worker, lease in list(self._workers.values()):
+                end = known.get(worker.id)
+                if end is not None and end.lease in {None, lease}:
                     del self._workers[worker.token]
-                    end = known.get(worker.id) or lease_ended(worker.id, heard_at)
                     rescued += self._rescue_from(worker, end, now)
             if rescued:
                 self._wake_all()
@@ -197,13 +241,9 @@ class MemoryStorage(Storage):
         claims = range(worker.first_claim, worker.last_claim + 1)
         for job in list(self._jobs.values()):
             if job.state == State.RUNNING and job.claim in claims:
-                outcome = outcome_of_lost(job, lost, now)
-                self._settle(outcome)
-                rescued.append(
-                    Rescued(
-                        job.id, job.task_path, worker.id, outcome.state, lost.has_started(job.id)
-                    )
-                )
+                division, one = rescue_from(job, worker, lost, now, self._defaults)
+                self._divide(job, division)
+                rescued.append(one)
         return rescued
 
     def stage(self, now: int) -> Staged:
@@ -212,11 +252,43 @@ class MemoryStorage(Storage):
         with self._lock:
             while (job := self._next_scheduled()) is not None and job.available_at <= now:
                 heapq.heappop(self._scheduled)
-                self._put(job._replace(state=State.READY))
+                has_limits = job.limit_group is not None
+                self._put(job._replace(state=State.HELD if has_limits else State.READY))
                 staged += 1
             if staged:
                 self._wake_all()
-            return Staged(staged, None if job is None else job.available_at)
+            next_at = None if job is None else job.available_at
+            return Staged(staged, next_at, self._held.has_any)
+
+    def admit(self, now: int, freed: Collection[str] | None = None) -> Admitted:
+        """See :meth:`Storage.admit`."""
+        with self._lock:
+            admitted = self._held.admit(now, freed, self._paused, self._make_ready)
+            if admitted.admitted:
+                self._wake_all()
+        return admitted
+
+    def _make_ready(self, job: Job) -> None:
+        self._put(job._replace(state=State.READY))
+
+    def pause(self, queue: str) -> bool:
+        """See :meth:`Storage.pause`."""
+        with self._lock:
+            is_new = queue not in self._paused
+            self._paused |= {queue}
+        return is_new
+
+    def resume(self, queue: str) -> bool:
+        """See :meth:`Storage.resume`."""
+        with self._lock:
+            was_paused = queue in self._paused
+            self._paused -= {queue}
+            self._wake_all()
+        return was_paused
+
+    def find_paused(self) -> frozenset[str]:
+        """See :meth:`Storage.find_paused`."""
+        return self._paused
 
     def _next_scheduled(self) -> Job | None:
         while self._scheduled:
@@ -233,15 +305,18 @@ class MemoryStorage(Storage):
         with self._lock:
             for job_id in ids:
                 job = self._jobs.get(job_id)
-                if job is not None and job.state in (State.READY, State.SCHEDULED):
+                if job is not None and not State(job.state).is_final:
                     self._put(
                         job._replace(
                             state=State.CANCELLED,
+                            claim=None,
                             finished_at=clock_now(),
-                            errors=cancelled_errors(job.errors),
+                            errors=cancelled_errors(job.errors, job.state == State.RUNNING),
                         )
                     )
                     cancelled.append(job_id)
+                    if job.limit_group is not None:  # others may go on
+                        self._wake_all()
             self._settled.notify_all()
         return cancelled
 
@@ -281,7 +356,7 @@ class MemoryStorage(Storage):
         """See :meth:`Storage.stats`."""
         with self._lock:
             jobs = list(self._jobs.values())
-            workers = sorted(worker.id for worker, _, _ in self._workers.values())
+            workers = sorted(worker.id for worker, _ in self._workers.values())
         ready: dict[str, int] = {}
         for job in jobs:
             if job.state == State.READY:
@@ -292,15 +367,19 @@ class MemoryStorage(Storage):
             sum(job.state == State.RUNNING for job in jobs),
             min((job.available_at for job in jobs if job.state == State.READY), default=None),
             workers,
+            sum(job.state == State.HELD for job in jobs),
+            sorted(self._paused),
         )
 
     def prune(self, before: int, limit: int) -> Pruned:
         """See :meth:`Storage.prune`."""
         deleted = 0
         with self._lock:
+            self._delete_old_maps(before)
             while deleted < limit and self._finished and self._finished[0][0] < before:
                 _, job_id = heapq.heappop(self._finished)
                 del self._jobs[job_id]
+                self._unique.forget(job_id)
                 deleted += 1
         return Pruned(deleted, deleted < limit)
 
@@ -310,7 +389,3 @@ class MemoryStorage(Storage):
             self._interrupted = True
             self._work.notify_all()
             self._settled.notify_all()
-
-
-def _settled(job: Job, outcome: Outcome) -> Job:
-    return job._replace(**outcome._asdict())._replace(claim=None)

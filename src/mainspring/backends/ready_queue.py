@@ -14,21 +14,24 @@ _SLACK: Final = 64
 
 
 class ReadyQueue:
-    """The ready jobs of one queue, by order and by age.
+    """The ready jobs of one queue, or those of another state, by order and by age.
 
     Entries are never searched for: one whose job is not ready any more is dropped when met.
     """
 
-    def __init__(self, order: str, jobs: dict[str, Job]) -> None:
+    def __init__(self, order: str, jobs: dict[str, Job], state: State = State.READY) -> None:
         self._jobs = jobs
+        self._state = state
         self._key = None if order == "lifo" else KEYS[order]
         self._ordered: PriorityQueue[Any] = PriorityQueue()
         self._by_age: list[tuple[int, str]] = []
 
     def put(self, job: Job) -> None:
-        """Add a job that has become ready."""
-        # Made to be in the order by when the job became available, which a retry moves.
-        result: TaskResult[Any] = TaskResult.from_job(job._replace(run_after=job.available_at))
+        """Add a job that has come to be in the state."""
+        # Made to be in the order by when the job became available, which a retry moves; without
+        # the options, which make a row of a map look like its first call.
+        plain = job._replace(run_after=job.available_at, options=None)
+        result: TaskResult[Any] = TaskResult.from_job(plain)
         # Results are in the default order themselves.
         self._ordered.put(result if self._key is None else (self._key(result), result))
         heapq.heappush(self._by_age, (job.available_at, job.id))
@@ -50,7 +53,7 @@ class ReadyQueue:
 
     def _ready(self, available_at: int, job_id: str) -> Job | None:
         job = self._jobs.get(job_id)
-        if job is None or job.state != State.READY or job.available_at != available_at:
+        if job is None or job.state != self._state or job.available_at != available_at:
             return None
         return job
 

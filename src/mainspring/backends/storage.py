@@ -4,15 +4,26 @@ A worker runs on these verbs alone. Moments are microseconds; see docs/reference
 the words and docs/reference/states.md for the states.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from mainspring.backends.map_storage import MapStorage
+from mainspring.backends.schedule_storage import ScheduleStorage
+from mainspring.backends.transactions import Transaction
 from mainspring.core import clock, outcomes
+from mainspring.core.admission import Admitted
+from mainspring.core.calls import describe
+from mainspring.core.chunks import Division, spec_of
+from mainspring.core.dividing import Reached, rescue_ended, rescue_row
+from mainspring.core.errors import TaskError
+from mainspring.core.failures import outcome_of_failure
 from mainspring.core.jobs import Job, Outcome, Worker
-from mainspring.core.results import TaskError
-from mainspring.exceptions import OutcomeLost, WorkerLost
+from mainspring.core.leases import Lease
+from mainspring.core.policy import Policy, policy_of
+from mainspring.core.unique import Unique
+from mainspring.exceptions import OutcomeLost, TaskTimeout, WorkerLost
 
 ANY_QUEUE = "*"
 """In a worker's list of queues: all queues that are not named, as equals."""
@@ -30,6 +41,14 @@ class LostWorker(NamedTuple):
     """Where ``started`` is not known: when any of its jobs may have been started."""
     ended: Mapping[str, int] = MappingProxyType({})
     """The jobs that had ended and were not settled, likewise: no fault of theirs."""
+    overdue: Mapping[str, str] = MappingProxyType({})
+    """Those of ``started`` for which the worker was killed, as they did not end when told to; each
+    with the stack where it was."""
+    reached: Mapping[str, Reached] = MappingProxyType({})
+    """Of the rows of maps that it had started: how far it had come with each."""
+    lease: Lease | None = None
+    """Where all that is known is that its lease has ended: that one. If it was renewed since, the
+    worker lives."""
 
     def has_started(self, job_id: str) -> bool:
         """Whether the worker had, or may have, started this job."""
@@ -45,6 +64,8 @@ class Rescued(NamedTuple):
     state: int
     """Ready again; failed if it has crashed too many workers."""
     was_started: bool
+    error: TaskError
+    """What its attempt is recorded to have ended with, if it was started."""
 
 
 class Staged(NamedTuple):
@@ -54,6 +75,8 @@ class Staged(NamedTuple):
     """How many jobs became ready."""
     next_at: int | None
     """When the next deferred job is due; None if none waits."""
+    has_held: bool = False
+    """Whether any job waits for limits, so that :meth:`Storage.admit` is worth a try."""
 
 
 class Pruned(NamedTuple):
@@ -62,6 +85,15 @@ class Pruned(NamedTuple):
     deleted: int
     is_done: bool
     """Whether all finished results have been looked at."""
+
+
+class Watch(NamedTuple):
+    """A caller's wait for one job."""
+
+    is_live: Callable[[], bool]
+    """Whether the caller would be told just now; else it has to look by itself."""
+    forget: Callable[[], None]
+    """Ends the watch."""
 
 
 class Stats(NamedTuple):
@@ -73,32 +105,90 @@ class Stats(NamedTuple):
     running: int
     oldest_ready_at: int | None
     workers: Sequence[str]
+    held: int = 0
+    """How many wait for limits."""
+    paused: Sequence[str] = ()
+    """The queues that nothing is claimed from, by name."""
 
 
-def lease_ended(worker_id: str, heard_at: int) -> LostWorker:
-    """Return a worker that was last heard of at ``heard_at`` and has let its lease end."""
+def lease_ended(lease: Lease) -> LostWorker:
+    """Return a worker that has let its lease end."""
     path = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
     text = (
-        f"{path}: worker {worker_id} was last heard of at "
-        f"{clock.to_datetime(heard_at).isoformat()}; its lease has ended\n"
+        f"{path}: worker {lease.worker_id} was last heard of at "
+        f"{clock.to_datetime(lease.heard_at).isoformat()}; its lease has ended\n"
     )
-    return LostWorker(worker_id, {}, TaskError(path, text), heard_at)
+    return LostWorker(lease.worker_id, {}, TaskError(path, text), lease.heard_at, lease=lease)
 
 
-def outcome_of_lost(job: Job, lost: LostWorker, now: int) -> Outcome:
-    """Return what becomes of a job that a lost worker had claimed."""
+def rescue_from(
+    job: Job, worker: Worker, lost: LostWorker, now: int, defaults: Policy
+) -> tuple[Division, Rescued]:
+    """Return what becomes of a job that a lost worker had claimed.
+
+    As a division: a row of a map may get into parts by it. Other jobs have none.
+    """
+    policy, error = policy_of(defaults, job.task_path, job.options), lost.error
+    overdue = None
+    if job.id in lost.overdue:
+        overdue = TaskTimeout(_overdue(policy, lost.overdue[job.id]))
+        error = describe(overdue)
+    spec = spec_of(job.options)
+    if spec is not None and spec.has_chunks:
+        division = _rescue_row(job, lost, now, error, policy, overdue)
+    else:
+        outcome, error = _rescue_call(job, lost, now, error, policy, overdue)
+        division = Division(job.arguments, (), (outcome,))
+    state, was_started = division.outcomes[0].state, lost.has_started(job.id)
+    return division, Rescued(job.id, job.task_path, worker.id, state, was_started, error)
+
+
+def _rescue_call(
+    job: Job,
+    lost: LostWorker,
+    now: int,
+    error: TaskError,
+    policy: Policy,
+    overdue: TaskTimeout | None,
+) -> tuple[Outcome, TaskError]:
+    started_at = lost.started.get(job.id, lost.started_at or now)
     if not lost.has_started(job.id):
-        return outcomes.untouched(job)
+        return outcomes.untouched(job), error
+    if overdue is not None:
+        outcome = outcome_of_failure(job, policy, lost.worker_id, started_at, now, overdue)
+        return outcome, error
     if job.id in lost.ended:
         path = f"{OutcomeLost.__module__}.{OutcomeLost.__qualname__}"
         text = f"{path}: worker {lost.worker_id} died before it could store the outcome\n"
-        error = TaskError(path, text)
-        return outcomes.lost(job, lost.worker_id, lost.ended[job.id], now, error)
+        error, started_at = TaskError(path, text), lost.ended[job.id]
+    outcome = outcomes.lost(job, lost.worker_id, started_at, now, error, policy.max_crashes)
+    return outcome, error
+
+
+def _rescue_row(
+    job: Job,
+    lost: LostWorker,
+    now: int,
+    error: TaskError,
+    policy: Policy,
+    overdue: TaskTimeout | None,
+) -> Division:
+    reached = lost.reached.get(job.id)
+    if job.id in lost.ended or not lost.has_started(job.id):
+        # What it was found to have done counts; what else there is has not been started.
+        started_at = lost.ended.get(job.id, now)
+        return rescue_ended(job, lost.worker_id, reached or Reached(), started_at, now)
     started_at = lost.started.get(job.id, lost.started_at or now)
-    return outcomes.lost(job, lost.worker_id, started_at, now, lost.error)
+    return rescue_row(job, lost.worker_id, reached, started_at, now, error, policy, overdue)
 
 
-class Storage(ABC):
+def _overdue(policy: Policy, stack: str) -> str:
+    limit = "" if policy.timeout is None else f" than {policy.timeout / clock.SECOND:g} s"
+    text = f"The call took longer{limit} and did not end when told to; its process was killed."
+    return f"{text} It was here:\n{stack}" if stack else text
+
+
+class Storage(MapStorage, ScheduleStorage):
     """The verbs of one backend alias; one instance per process, used from many threads."""
 
     is_closed = False
@@ -116,9 +206,28 @@ class Storage(ABC):
     def enqueue(self, jobs: Sequence[Job]) -> None:
         """Store new jobs, in the caller's transaction where the store has one."""
 
+    def enqueue_as_made(self, batches: Iterator[Sequence[Job]]) -> None:
+        """Store jobs that are still being made, all or none; what making them raises is raised.
+
+        A store on a server may store the first while the next are made.
+        """
+        self.enqueue([job for batch in batches for job in batch])
+
+    @abstractmethod
+    def enqueue_unique(self, calls: Sequence[tuple[Job, Unique | None]]) -> list[Job]:
+        """Store new jobs, all or none, but for those whose equals are pending.
+
+        Return for each job the one that stands for it: itself, an equal one that counts as
+        pending, or the first of its equals among ``calls``. With None, a job has no equals. In the
+        caller's transaction where the store has one: then others that enqueue an equal job wait
+        for its end, and a job that is returned and waits to start does not start before it.
+        """
+
     @abstractmethod
     def claim(self, worker: Worker, queues: Sequence[str], limit: int) -> list[Job]:
         """Take up to ``limit`` ready jobs exclusively, first the first queue's.
+
+        None of queues that :meth:`find_paused` has found paused when it last looked.
 
         In each queue by the order of the backend; one claim in
         :data:`~mainspring.core.ordering.FAIR_EVERY` starts with the oldest job instead.
@@ -132,11 +241,33 @@ class Storage(ABC):
         """
 
     def settle_and_claim(
-        self, worker: Worker, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int
+        self,
+        worker: Worker,
+        outcomes: Sequence[Outcome],
+        queues: Sequence[str],
+        limit: int,
+        freed: Collection[str] = (),
     ) -> tuple[list[str], list[Job]]:
-        """Do :meth:`settle` and :meth:`claim`, in one round trip where the store can."""
+        """Do :meth:`settle` and :meth:`claim`, in one round trip where the store can.
+
+        Between the two, :meth:`admit` for the limit groups that are ``freed``, if any: those of
+        what is settled.
+        """
         lost = self.settle(worker, outcomes)
+        if freed:
+            self.admit(clock.now(), freed)
         return lost, self.claim(worker, queues, limit) if limit else []
+
+    def atomic(self) -> Transaction:
+        """Begin a transaction in the calling thread, for tasks to run and be settled in.
+
+        Only where the backend's ``supports_atomic_tasks`` is True.
+        """
+        raise NotImplementedError
+
+    def stored(self, outcomes: Sequence[Outcome]) -> set[str]:
+        """Return the ids of those outcomes that are stored as they are; likewise."""
+        raise NotImplementedError
 
     @abstractmethod
     def release(self, worker: Worker, jobs: Sequence[Job]) -> int:
@@ -151,8 +282,12 @@ class Storage(ABC):
         """Take a worker that has given everything back off the register."""
 
     @abstractmethod
+    def leases(self) -> list[Lease]:
+        """Return the leases of all registered workers."""
+
+    @abstractmethod
     def rescue(self, now: int, lost: Sequence[LostWorker] = ()) -> list[Rescued]:
-        """Recover the jobs of workers that are ``lost`` or whose lease has ended.
+        """Recover the jobs of workers that are ``lost``, unless they have renewed their lease.
 
         What a lost worker is known to have claimed only becomes ready as it was; what it had
         started, and all jobs of a worker whose lease ended, keeps an error and counts an attempt.
@@ -162,11 +297,43 @@ class Storage(ABC):
 
     @abstractmethod
     def stage(self, now: int) -> Staged:
-        """Make deferred jobs that are due ready."""
+        """Make deferred jobs that are due ready; those that have limits wait for these first."""
+
+    @abstractmethod
+    def admit(self, now: int, freed: Collection[str] | None = None) -> Admitted:
+        """Make jobs ready that wait for limits, as far as there is room, in the order.
+
+        Of all limit groups; or of those that share a limit with some that are ``freed``, where it
+        was their jobs that ended. Jobs of queues that are paused go on waiting. One look in
+        :data:`~mainspring.core.ordering.FAIR_EVERY` begins with the job that has waited longest.
+        """
+
+    @abstractmethod
+    def pause(self, queue: str) -> bool:
+        """Have nothing claimed from a queue, also in times to come; whether that is new."""
+
+    @abstractmethod
+    def resume(self, queue: str) -> bool:
+        """Have a queue claimed from again; whether it was paused."""
+
+    @abstractmethod
+    def find_paused(self) -> frozenset[str]:
+        """Return the queues that are paused, and have claims of this process leave them out."""
 
     @abstractmethod
     def cancel(self, ids: Sequence[str]) -> list[str]:
-        """Cancel jobs that have not started; return the ids of those that were cancelled."""
+        """Cancel jobs that have not finished; return the ids of those that were cancelled.
+
+        A worker that runs one loses its claim; see :meth:`claims_held`.
+        """
+
+    @abstractmethod
+    def claims_held(self, jobs: Sequence[Job]) -> set[str]:
+        """Return the ids of those jobs whose claims, as these jobs have them, still hold."""
+
+    @abstractmethod
+    def save_metadata(self, job: Job, metadata: bytes | None) -> bool:
+        """Store the metadata of a claimed job, if its claim still holds; whether it does."""
 
     @abstractmethod
     def get_results(self, ids: Sequence[str]) -> list[Job]:
@@ -180,6 +347,13 @@ class Storage(ABC):
     def wake(self) -> None:
         """End the present or next :meth:`wait_for_work` of this process."""
 
+    def watch(self, job_id: str, call: Callable[[], None]) -> Watch | None:
+        """Have ``call`` called, in any thread, whenever a job may have finished.
+
+        None where the store cannot tell: then callers look by themselves.
+        """
+        return None
+
     @abstractmethod
     def stats(self) -> Stats:
         """Count the jobs that are not finished."""
@@ -188,8 +362,19 @@ class Storage(ABC):
     def prune(self, before: int, limit: int) -> Pruned:
         """Delete results that finished before this moment, looking at ``limit`` at most."""
 
-    def close_thread(self) -> None:  # noqa: B027 # a store need not hold anything open
+    def may_need_vacuum(self) -> bool:
+        """Whether :meth:`vacuum` is worth a try; asks nobody."""
+        return False
+
+    def vacuum(self) -> bool:
+        """Make the room of settled jobs usable again if that is due; whether it was.
+
+        May take long. Stores that see to it by themselves do nothing.
+        """
+        return False
+
+    def close_thread(self) -> None:  # a store need not hold anything open
         """Give up what the calling thread holds open in the store."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:
         """Give up everything that is held open in the store."""

@@ -4,30 +4,27 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import models
-from django.http import HttpRequest
 from django.utils.html import format_html
 
-from mainspring.backends.database.models import RegisteredWorker, StoredJob
-from mainspring.core import codec
+from mainspring.backends.database.models import RegisteredWorker, StoredJob, StoredMap
+from mainspring.backends.database.read_only_admin import ReadOnlyAdmin
+from mainspring.backends.database.schedule_admin import ScheduleEntryAdmin, ScheduleStateAdmin
+from mainspring.core.chunks import items_in, spec_of
+from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Job
 from mainspring.core.results import TaskResult
 
-
-class _ReadOnlyAdmin[M: models.Model](admin.ModelAdmin):  # type: ignore[type-arg] # not generic at run time
-    show_full_result_count = False  # counting millions of rows takes seconds
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+__all__ = [
+    "RegisteredWorkerAdmin",
+    "ScheduleEntryAdmin",
+    "ScheduleStateAdmin",
+    "StoredJobAdmin",
+    "StoredMapAdmin",
+]
 
 
 @admin.register(StoredJob)
-class StoredJobAdmin(_ReadOnlyAdmin[StoredJob]):
+class StoredJobAdmin(ReadOnlyAdmin[StoredJob]):
     """Jobs, the newest first."""
 
     list_display = ("task_path", "state", "queue_name", "priority", "available_at", "id")
@@ -41,8 +38,10 @@ class StoredJobAdmin(_ReadOnlyAdmin[StoredJob]):
         "priority",
         "backend",
         "state",
+        "limit_group",
         "call",
         "returned",
+        "noted",
         "workers",
         "tracebacks",
         "enqueued_at",
@@ -56,17 +55,28 @@ class StoredJobAdmin(_ReadOnlyAdmin[StoredJob]):
 
     @admin.display(description="arguments")
     def call(self, row: StoredJob) -> str:
-        """The arguments, as in the source of a call."""
-        args, kwargs = codec.decode_call(bytes(row.arguments))
-        return ", ".join(
-            [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
-        )
+        """The arguments, as in the source of a call; of a row of a map, those of its first one."""
+        result = _result_of(row)
+        shown = [*map(repr, result.args), *(f"{k}={v!r}" for k, v in result.kwargs.items())]
+        return f"{_how_many(row)}{', '.join(shown)}"
 
     @admin.display(description="return value")
     def returned(self, row: StoredJob) -> str:
         """The return value of a successful call."""
         result = _result_of(row)
-        return repr(result.return_value) if result.status == "SUCCESSFUL" else "—"
+        if result.status != "SUCCESSFUL":
+            return "—"
+        return f"{_how_many(row)}{result.return_value!r}"
+
+    @admin.display(description="metadata")
+    def noted(self, row: StoredJob) -> str:
+        """What the caller and the task have noted down, and how far the task is."""
+        result = _result_of(row)
+        lines = [f"{name}: {value!r}" for name, value in result.metadata.items()]
+        if (progress := result.progress) is not None:
+            total = "" if progress.total is None else f" of {progress.total:g}"
+            lines.append(f"{progress.done:g}{total} done {progress.message}".rstrip())
+        return "\n".join(lines) or "—"
 
     @admin.display
     def workers(self, row: StoredJob) -> str:
@@ -76,16 +86,56 @@ class StoredJobAdmin(_ReadOnlyAdmin[StoredJob]):
     @admin.display
     def tracebacks(self, row: StoredJob) -> str:
         """The errors of all attempts."""
-        text = "\n".join(error.traceback for error in _result_of(row).errors)
+        text = "\n".join(f"{_attempt(error)}{error.traceback}" for error in _result_of(row).errors)
         return format_html("<pre>{}</pre>", text) if text else "—"
 
 
+@admin.register(StoredMap)
+class StoredMapAdmin(ReadOnlyAdmin[StoredMap]):
+    """Maps, the newest first."""
+
+    list_display = ("task_path", "stored", "is_closed", "enqueued_at", "finished_at", "id")
+    list_filter = ("is_closed", "queue_name")
+    search_fields = ("id", "task_path")
+    ordering = ("-id",)
+    fields = (
+        "id",
+        "task_path",
+        "queue_name",
+        "priority",
+        "backend",
+        "stored",
+        "is_closed",
+        "result_id",
+        "enqueued_at",
+        "finished_at",
+    )
+    readonly_fields = fields
+
+
 @admin.register(RegisteredWorker)
-class RegisteredWorkerAdmin(_ReadOnlyAdmin[RegisteredWorker]):
+class RegisteredWorkerAdmin(ReadOnlyAdmin[RegisteredWorker]):
     """Worker processes."""
 
     list_display = ("worker_id", "backend", "started_at", "heard_at", "leased_until")
     ordering = ("worker_id",)
+
+
+def _attempt(error: TaskError) -> str:
+    # The line above each traceback; none where nobody made an attempt.
+    if error.started_at is None or error.finished_at is None:
+        return ""
+    took = (error.finished_at - error.started_at).total_seconds()
+    return f"{error.started_at:%Y-%m-%d %H:%M:%S}, after {took:.3f} s, by {error.worker_id}:\n"
+
+
+def _how_many(row: StoredJob) -> str:
+    # What stands before what the first of many calls has.
+    spec = spec_of(None if row.options is None else bytes(row.options))
+    if spec is None or not spec.has_chunks:
+        return ""
+    number = len(items_in(bytes(row.arguments)))
+    return f"{number:,} calls, the first of them: " if number > 1 else ""
 
 
 def _result_of(row: StoredJob) -> TaskResult[Any]:

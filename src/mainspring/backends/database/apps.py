@@ -1,10 +1,13 @@
 """The Django app that owns the tables."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from django.apps import AppConfig
+from django.core import checks
 from django.db import connections
 from django.db.models.signals import post_migrate
+from django.tasks import task_backends
 
 
 class DatabaseConfig(AppConfig):
@@ -18,6 +21,27 @@ class DatabaseConfig(AppConfig):
     def ready(self) -> None:
         """Have the database made ready for many writers after each ``migrate``."""
         post_migrate.connect(_prepare_database, sender=self)
+        checks.register(_check_servers, checks.Tags.database)
+
+
+def _check_servers(
+    app_configs: Any = None,  # noqa: ARG001 # Django's name
+    databases: Sequence[str] | None = None,
+    **_kwargs: Any,
+) -> list[checks.CheckMessage]:
+    # Where Django may ask the databases: in `migrate`, and in `check --database`.
+    from mainspring.backends.database.backend import DatabaseBackend
+
+    storages = {
+        backend.storage.alias: backend.storage
+        for backend in cast("list[Any]", task_backends.all())
+        if isinstance(backend, DatabaseBackend) and not backend.config.errors
+    }
+    found: list[checks.CheckMessage] = []
+    for alias in databases or ():
+        if alias in storages:
+            found += storages[alias].check_server()
+    return found
 
 
 def _prepare_database(*, using: str, **_kwargs: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django.apps import apps
 from django.core import checks
 
-from mainspring.backends.base import MainspringBackend
+from mainspring.backends.base import POLICY_OPTIONS, MainspringBackend
 from mainspring.backends.database.storage import DatabaseStorage
 from mainspring.backends.shared import shared_storage
 
@@ -18,9 +18,24 @@ class DatabaseBackend(MainspringBackend):
     """
 
     supports_worker: ClassVar[bool] = True
+    supports_atomic_tasks: ClassVar[bool] = True
+    supports_entries: ClassVar[bool] = True
 
     options_supported: ClassVar[frozenset[str]] = frozenset(
-        {"MAX_PAYLOAD", "ORDER", "RESULT_TTL", "LEASE", "EMBEDDED", "THREADS"}
+        {
+            "MAX_PAYLOAD",
+            "ORDER",
+            "RESULT_TTL",
+            "LEASE",
+            "LISTEN",
+            "EMBEDDED",
+            "THREADS",
+            "GRACE",
+            "QUEUE_LIMITS",
+            "SCHEDULES",
+            "EXPOSED_TASKS",
+            *POLICY_OPTIONS,
+        }
     )
 
     @property

@@ -1,114 +1,189 @@
 """Claims: which ready jobs are taken, in the documented order."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from django.tasks.base import TASK_MAX_PRIORITY
 
-from mainspring.backends.database.vendors import Dialect
-from mainspring.backends.database.vendors.base import Row
 from mainspring.backends.storage import ANY_QUEUE
+from mainspring.core.clock import SECOND
 from mainspring.core.jobs import Job, State, Worker
 from mainspring.core.ordering import FAIR_EVERY
 
+if TYPE_CHECKING:
+    from mainspring.backends.database.vendors.base import Row
 
-class Claims:
-    """The claims of one backend alias in this process, each in a transaction of the caller's."""
 
-    def __init__(self, dialect: Dialect, backend: str, order: str) -> None:
-        self._dialect = dialect
-        self._backend = backend
-        self._newest_first = order == "lifo"
+class Wanted(NamedTuple):
+    """What one claim is to bring."""
+
+    claim: int
+    """What the jobs are marked with; no other claim has it."""
+    queues: Sequence[str]
+    limit: int
+    is_fair_turn: bool
+    """Whether to start with the job that has waited longest."""
+    doubtful: Sequence[int]
+    """Claims of which no answer came: what they took, nobody has, and is to be given back."""
+    leave_out: Sequence[str] = ()
+    """The queues that "*" does not stand for, beside those that are named."""
+
+
+class Demand:
+    """Draws the claims of one backend alias in this process."""
+
+    def __init__(self, lease: int) -> None:
+        """For ``lease`` microseconds, a claim without an answer may still turn out to be made."""
+        self._lease = lease / SECOND
         self._numbers = count(1)
         self._turns = count(1)
+        self._doubtful: dict[int, float] = {}
 
-    def take(self, cursor: Any, worker: Worker, queues: Sequence[str], limit: int) -> "list[Batch]":
-        """Claim up to ``limit`` jobs, first the first queue's; see :meth:`Storage.claim`."""
-        claim = worker.first_claim | next(self._numbers) & 0xFFFF_FFFF
+    def draw(
+        self, worker: Worker, queues: Sequence[str], limit: int, leave_out: Sequence[str] = ()
+    ) -> Wanted:
+        """Return a new claim of up to ``limit`` jobs."""
+        number = worker.first_claim | next(self._numbers) & 0xFFFF_FFFF
         is_fair_turn = next(self._turns) % FAIR_EVERY == 0
+        return Wanted(number, queues, limit, is_fair_turn, self._in_doubt(worker), leave_out)
+
+    def doubt(self, wanted: Wanted) -> None:
+        """Take note that a claim failed in a way that does not tell whether it was made."""
+        self._doubtful[wanted.claim] = time.monotonic() + self._lease
+
+    def _in_doubt(self, worker: Worker) -> list[int]:
+        if not self._doubtful:
+            return []
+        now = time.monotonic()
+        self._doubtful = {claim: end for claim, end in self._doubtful.items() if end > now}
+        return [c for c in self._doubtful if worker.first_claim <= c <= worker.last_claim]
+
+
+class Claiming(Protocol):
+    """What :class:`Claims` needs of a database."""
+
+    def sql(self, name: str) -> str:
+        """Return the statement of that name."""
+
+    def claim_newest(self, cursor: Any, queue: "Row", limit: int) -> "list[Row]":
+        """Claim by priority, the newest first; ``queue`` is (claim, backend, queue_name)."""
+
+    def claim_oldest(self, cursor: Any, queue: "Row", priority: int, limit: int) -> "list[Row]":
+        """Claim the oldest jobs of one priority; ``queue`` as in :meth:`claim_newest`."""
+
+    def claim_chosen(self, cursor: Any, claim: int, ids: Sequence[str]) -> "list[Row]":
+        """Claim the jobs of these ids that are ready."""
+
+
+class Claims:
+    """Claims as a few small statements, each of which reads one index in one direction.
+
+    For databases in the process, where a statement costs microseconds, and for those that cannot
+    do it all in one.
+    """
+
+    def __init__(self, backend: str, order: str) -> None:
+        self._backend = backend
+        self._newest_first = order == "lifo"
+
+    def take(self, dialect: Claiming, cursor: Any, wanted: Wanted) -> "list[Batch]":
+        """Claim in the caller's transaction, first the first queue's; see :meth:`Storage.claim`."""
+        if wanted.doubtful:
+            cursor.executemany(
+                dialect.sql("release_claim"), [(claim,) for claim in wanted.doubtful]
+            )
+        turn = _Turn(dialect, cursor, wanted.claim)
         batches: list[Batch] = []
-        left = limit
-        for group in self._groups(cursor, queues):
+        left = wanted.limit
+        for group in self._groups(turn, wanted):
             for claim_from in (
                 (self._claim_longest_waiting, self._claim_in_order)
-                if is_fair_turn
+                if wanted.is_fair_turn
                 else (self._claim_in_order,)
             ):
-                if left and (batch := claim_from(cursor, claim, group, left)).rows:
+                if left and (batch := claim_from(turn, group, left)).rows:
                     batches.append(batch)
                     left -= len(batch.rows)
             if not left:
                 break
         return batches
 
-    def _groups(self, cursor: Any, queues: Sequence[str]) -> Iterator[list[str]]:
+    def _groups(self, turn: "_Turn", wanted: Wanted) -> Iterator[list[str]]:
         # Named queues one after the other; the queues that "*" stands for as equals.
-        for queue in queues:
+        for queue in wanted.queues:
             if queue != ANY_QUEUE:
                 yield [queue]
                 continue
-            others, name = [], ""
-            while found := self._next(cursor, "next_queue", name):
+            others, name, named = [], "", (*wanted.queues, *wanted.leave_out)
+            while found := self._next(turn, "next_queue", name):
                 (name,) = found
-                if name not in queues:
+                if name not in named:
                     others.append(name)
             if others:
                 yield others
 
-    def _next(self, cursor: Any, statement: str, *params: Any) -> Row | None:
-        cursor.execute(self._dialect.sql(statement), (self._backend, *params))
-        row: Row | None = cursor.fetchone()
+    def _next(self, turn: "_Turn", statement: str, *params: Any) -> "Row | None":
+        turn.cursor.execute(turn.dialect.sql(statement), (self._backend, *params))
+        row: Row | None = turn.cursor.fetchone()
         return row
 
-    def _claim_in_order(self, cursor: Any, claim: int, group: list[str], limit: int) -> "Batch":
-        order = _newest_first if self._newest_first else _oldest_first
+    def _claim_in_order(self, turn: "_Turn", group: list[str], limit: int) -> "Batch":
+        order = newest_first if self._newest_first else oldest_first
         if len(group) == 1 and self._newest_first:  # in one statement
-            rows = self._dialect.claim_newest(cursor, (claim, self._backend, group[0]), limit)
+            queue = (turn.claim, self._backend, group[0])
+            rows = turn.dialect.claim_newest(turn.cursor, queue, limit)
         else:
-            found = [row for name in group for row in self._candidates(cursor, name, limit)]
+            found = [row for name in group for row in self._candidates(turn, name, limit)]
             found.sort(key=order)
             chosen = [job_id for _, _, job_id in found[:limit]]
-            rows = self._dialect.claim_chosen(cursor, claim, chosen) if chosen else []
-        return Batch(rows, order, self._backend, claim)
+            rows = turn.dialect.claim_chosen(turn.cursor, turn.claim, chosen) if chosen else []
+        return Batch(rows, order, self._backend, turn.claim)
 
-    def _candidates(self, cursor: Any, queue: str, limit: int) -> list[Row]:
+    def _candidates(self, turn: "_Turn", queue: str, limit: int) -> "list[Row]":
         # The first jobs of a queue: (priority, available_at, id).
+        dialect, cursor = turn.dialect, turn.cursor
         if self._newest_first:
-            cursor.execute(self._dialect.sql("first_newest"), (self._backend, queue, limit))
+            cursor.execute(dialect.sql("first_newest"), (self._backend, queue, limit))
             rows: list[Row] = cursor.fetchall()
             return rows
         rows = []
-        for priority, _ in self._levels(cursor, queue):
-            cursor.execute(
-                self._dialect.sql("first_oldest"),
-                (self._backend, queue, priority, limit - len(rows)),
-            )
+        for priority, _ in self._levels(turn, queue):
+            chosen = (self._backend, queue, priority, limit - len(rows))
+            cursor.execute(dialect.sql("first_oldest"), chosen)
             rows += cursor.fetchall()
             if len(rows) >= limit:
                 break
         return rows
 
-    def _levels(self, cursor: Any, queue: str) -> Iterator[tuple[int, int]]:
+    def _levels(self, turn: "_Turn", queue: str) -> Iterator[tuple[int, int]]:
         # The priorities of the ready jobs of a queue, each with its oldest job's moment.
         below = TASK_MAX_PRIORITY + 1
-        while found := self._next(cursor, "next_priority", queue, below):
+        while found := self._next(turn, "next_priority", queue, below):
             below, oldest = found
             yield below, oldest
 
-    def _claim_longest_waiting(
-        self, cursor: Any, claim: int, group: list[str], limit: int
-    ) -> "Batch":
+    def _claim_longest_waiting(self, turn: "_Turn", group: list[str], limit: int) -> "Batch":
         levels = [
             (oldest, priority, queue)
             for queue in group
-            for priority, oldest in self._levels(cursor, queue)
+            for priority, oldest in self._levels(turn, queue)
         ]
         if not levels:
-            return Batch([], _oldest_first, self._backend, claim)
-        _, priority, queue = min(levels)
-        rows = self._dialect.claim_oldest(cursor, (claim, self._backend, queue), priority, limit)
-        return Batch(rows, _oldest_first, self._backend, claim)
+            return Batch([], oldest_first, self._backend, turn.claim)
+        _, priority, name = min(levels)
+        queue = (turn.claim, self._backend, name)
+        rows = turn.dialect.claim_oldest(turn.cursor, queue, priority, limit)
+        return Batch(rows, oldest_first, self._backend, turn.claim)
+
+
+class _Turn(NamedTuple):
+    """One claim while it is made."""
+
+    dialect: Claiming
+    cursor: Any
+    claim: int
 
 
 class Batch(NamedTuple):
@@ -117,8 +192,8 @@ class Batch(NamedTuple):
     Reading all columns of a job while others wait to write takes a sixth of their time.
     """
 
-    rows: list[Row]
-    order: Callable[[Row], tuple[int, int]]
+    rows: "list[Row]"
+    order: "Callable[[Row], Any]"
     backend: str
     claim: int
 
@@ -138,6 +213,9 @@ class Batch(NamedTuple):
                 arguments,
                 run_after,
                 enqueued_at,
+                options,
+                metadata,
+                limit_group,
                 started_at,
                 last_attempted_at,
                 None,
@@ -153,6 +231,9 @@ class Batch(NamedTuple):
                 arguments,
                 run_after,
                 enqueued_at,
+                options,
+                metadata,
+                limit_group,
                 started_at,
                 last_attempted_at,
                 worker_ids,
@@ -161,9 +242,11 @@ class Batch(NamedTuple):
         ]
 
 
-def _newest_first(row: Row) -> tuple[int, int]:
+def newest_first(row: "Row") -> tuple[int, int]:
+    """Sort rows by priority, then the newest first."""
     return -row[0], -row[1]  # priority, available_at
 
 
-def _oldest_first(row: Row) -> tuple[int, int]:
+def oldest_first(row: "Row") -> tuple[int, int]:
+    """Sort rows by priority, then the oldest first."""
     return -row[0], row[1]

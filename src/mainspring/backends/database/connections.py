@@ -30,6 +30,11 @@ class WorkerConnections:
             self._local.held = held = (os.getpid(), connection)
         return held[1]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the calling thread has a connection."""
+        return self._held() is not None
+
     def _held(self) -> tuple[int, BaseDatabaseWrapper] | None:
         held: tuple[int, BaseDatabaseWrapper] | None = getattr(self._local, "held", None)
         if held is not None and held[0] != os.getpid():

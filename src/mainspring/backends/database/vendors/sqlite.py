@@ -3,19 +3,24 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from django.core.checks import CheckMessage, Warning  # noqa: A004 # Django's name
 from django.db import Error, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import Atomic
 
-from mainspring.backends.database.vendors.base import Dialect, Row
+from mainspring.backends.database.claims import Batch, Claims, Wanted
+from mainspring.backends.database.vendors.base import Between, Dialect, Row
 from mainspring.backends.database.vendors.wakeup import LocalWakeup, PipeWakeup, Wakeup
+from mainspring.conf import Options
 from mainspring.core import codec
+from mainspring.core.jobs import Outcome
 
 _BUSY_TIMEOUT: Final = 10.0  # seconds that a worker's statement waits for another writer
 
@@ -25,6 +30,12 @@ _TUNING: Final = "PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 4000"
 
 _FIRST_STEP: Final = 0.0002  # seconds
 _LONGEST_STEP: Final = 0.002
+
+# Between two transactions of atomic tasks, a part of the time that the first one took, in seconds.
+# SQLite's own way of waiting is to look now and then: with nothing in between, others, a website
+# first of all, would hardly ever get to write.
+_SHARE: Final = 0.25
+_LONGEST_GAP: Final = 0.01
 
 _EXPLANATIONS: Final = (
     ("locked", "is locked by another writer; close whatever holds a transaction open"),
@@ -44,8 +55,10 @@ class SQLiteDialect(Dialect):
 
     vendor: ClassVar[str] = "sqlite"
 
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: BaseDatabaseWrapper, backend: str, options: Options) -> None:
+        super().__init__(connection, backend, options)
+        self._claims = Claims(backend, options.order)
+        self._began_at = self._free_until = 0.0
         self._path = _path_of(connection)
         self._insert = self.sql("enqueue").replace("%s", "?")
         self._wakeup: Wakeup = (
@@ -73,9 +86,10 @@ class SQLiteDialect(Dialect):
             )
         ]
 
-    def prepare_database(self, connection: BaseDatabaseWrapper) -> None:
+    @classmethod
+    def prepare_database(cls, connection: BaseDatabaseWrapper) -> None:
         """Turn on the write-ahead log, which stays on: readers and a writer then coexist."""
-        if self._path is not None and not connection.in_atomic_block:
+        if _path_of(connection) is not None and not connection.in_atomic_block:
             with connection.cursor() as cursor:
                 cursor.execute("PRAGMA journal_mode = WAL")
 
@@ -110,6 +124,7 @@ class SQLiteDialect(Dialect):
             or connection.queries_logged
             or connection.execute_wrappers
             or connection.needs_rollback
+            or row[-1] is not None  # it has limits to wait for
         ):
             return False
         connection.ensure_connection()  # refuses to block an event loop
@@ -117,7 +132,31 @@ class SQLiteDialect(Dialect):
             connection.connection.execute(self._insert, row)
         except sqlite3.Error:
             return False
+        if not connection.in_atomic_block:
+            self._wakeup.notify()
         return True
+
+    def stage(self, cursor: Any, now: int, most: int) -> int:
+        """Hold what has limits, then stage all: what is due stays the same under the lock."""
+        cursor.execute(self.sql("hold_due"), (self.backend, now, most, self.sign))
+        cursor.execute(self.sql("stage"), (self.backend, now, most))
+        staged: int = cursor.rowcount
+        return staged
+
+    def exchange(
+        self,
+        connection: BaseDatabaseWrapper,
+        outcomes: Sequence[Outcome],
+        wanted: Wanted | None,
+        between: Between | None = None,
+    ) -> tuple[list[str], list[Batch]]:
+        """Do both under one lock."""
+        with self.write(connection) as cursor:
+            lost = self.settle(cursor, outcomes) if outcomes else []
+            if between is not None:
+                between(cursor, lambda: not lost)
+            batches = [] if wanted is None else self._claims.take(self, cursor, wanted)
+        return lost, batches
 
     def claim_newest(self, cursor: Any, queue: Row, limit: int) -> list[Row]:
         """Claim through the index of ready jobs, read backwards."""
@@ -143,16 +182,33 @@ class SQLiteDialect(Dialect):
         A savepoint to go back to would cost a quarter of the time of settling.
         """
         cursor.executemany(self.sql("settle"), outcomes)
-        if cursor.rowcount == len(outcomes):
-            return []
-        ids = codec.encode([outcome[0] for outcome in outcomes]).decode()
-        cursor.execute(self.sql("settled"), (ids,))
-        settled = {row[0]: row[1:] for row in cursor.fetchall()}
-        return [
-            outcome[0]
-            for outcome in outcomes
-            if settled.get(outcome[0]) != (outcome[2], outcome[3], outcome[5], outcome[7])
-        ]
+        return [] if cursor.rowcount == len(outcomes) else self.find_lost(cursor, outcomes)
+
+    def begin(self, connection: BaseDatabaseWrapper, block: Atomic) -> None:
+        """Lock for writing at once, whatever the project's mode is, but not all of the time."""
+        time.sleep(max(self._free_until - time.monotonic(), 0))
+        wrapper: Any = connection
+        wrapper.ensure_connection()
+        ((patience,),) = wrapper.connection.execute("PRAGMA busy_timeout")
+        mode = wrapper.transaction_mode
+        wrapper.transaction_mode = mode if mode == "EXCLUSIVE" else "IMMEDIATE"
+        try:
+            _lock(wrapper.connection.execute, block.__enter__, patience)
+        finally:
+            wrapper.transaction_mode = mode
+        self._began_at = time.monotonic()
+
+    def end(self, connection: BaseDatabaseWrapper, block: Atomic) -> None:
+        """Leave it, and leave the database to others for a moment."""
+        super().end(connection, block)
+        now = time.monotonic()
+        self._free_until = now + min((now - self._began_at) * _SHARE, _LONGEST_GAP)
+
+    def transaction_state(
+        self, connection: BaseDatabaseWrapper
+    ) -> Literal["open", "failed", "ended"]:
+        """Return what SQLite knows: it is in this process."""
+        return "open" if connection.connection.in_transaction else "ended"
 
     def explain(self, error: Exception) -> str:
         """Return one line for the errors that a healthy program can meet."""
@@ -167,7 +223,7 @@ class SQLiteDialect(Dialect):
         """Whether another writer was only in the way."""
         return "locked" in str(error)
 
-    def notify(self) -> None:
+    def notify(self, connection: BaseDatabaseWrapper) -> None:
         """Wake the workers through their pipes."""
         self._wakeup.notify()
 
@@ -175,7 +231,7 @@ class SQLiteDialect(Dialect):
         """Empty the pipe of this process."""
         return self._wakeup.forget()
 
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float, look: Callable[[], bool]) -> bool:
         """Wait at the pipe."""
         return self._wakeup.wait(timeout)
 
@@ -207,15 +263,20 @@ def _write(connection: BaseDatabaseWrapper) -> Iterator[Any]:
 
 
 def _begin(cursor: Any) -> None:
+    begin = partial(cursor.execute, "BEGIN IMMEDIATE")
+    _lock(cursor.execute, begin, int(_BUSY_TIMEOUT * 1000))
+
+
+def _lock(execute: Callable[[str], Any], begin: Callable[[], Any], patience: int) -> None:
     # SQLite waits for its lock in steps of up to 100 ms, in which the lock lies idle; two workers
-    # that share it settle a third more with steps this small.
-    end = time.monotonic() + _BUSY_TIMEOUT
+    # that share it settle a third more with steps this small. ``patience``: milliseconds.
+    end = time.monotonic() + patience / 1000
     pause = _FIRST_STEP
-    cursor.execute("PRAGMA busy_timeout = 0")
+    execute("PRAGMA busy_timeout = 0")
     try:
         while True:
             try:
-                cursor.execute("BEGIN IMMEDIATE")
+                begin()
             except OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > end:
                     raise
@@ -224,7 +285,7 @@ def _begin(cursor: Any) -> None:
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_STEP)
     finally:
-        cursor.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT * 1000)}")
+        execute(f"PRAGMA busy_timeout = {patience}")
 
 
 def _path_of(connection: Any) -> Path | None:

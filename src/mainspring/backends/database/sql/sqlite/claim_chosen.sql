@@ -6,4 +6,4 @@ SET state = 2, claim = ?1
 WHERE id IN (SELECT value FROM json_each(?2)) AND state = 1
 RETURNING
     priority, available_at, id, task_path, queue_name, arguments, run_after, enqueued_at,
-    started_at, last_attempted_at, worker_ids, errors
+    options, metadata, limit_group, started_at, last_attempted_at, worker_ids, errors

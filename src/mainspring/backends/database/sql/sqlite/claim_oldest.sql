@@ -12,4 +12,4 @@ WHERE rowid IN (
 )
 RETURNING
     priority, available_at, id, task_path, queue_name, arguments, run_after, enqueued_at,
-    started_at, last_attempted_at, worker_ids, errors
+    options, metadata, limit_group, started_at, last_attempted_at, worker_ids, errors

@@ -3,7 +3,7 @@
 -- Result: the jobs, whole.
 SELECT
     id, backend, task_path, queue_name, priority, available_at, state, claim, arguments,
-    run_after, enqueued_at, started_at, last_attempted_at, finished_at, worker_ids, errors,
-    return_value
+    run_after, enqueued_at, options, metadata, limit_group, started_at, last_attempted_at,
+    finished_at, worker_ids, errors, return_value
 FROM mainspring_job
 WHERE id IN (SELECT value FROM json_each(%s)) AND backend = %s

@@ -1,8 +1,12 @@
--- stage: find out when the next deferred job is due.
+-- stage: find out when the next deferred job is due, and whether any job waits for limits.
 -- Inputs: ?1 the backend.
--- Result: the moment, or no row.
-SELECT available_at
-FROM mainspring_job
-WHERE state = 0 AND backend = ?1
-ORDER BY available_at
-LIMIT 1
+-- Result: the moment, or NULL; whether.
+SELECT
+    (
+        SELECT available_at
+        FROM mainspring_job
+        WHERE state = 0 AND backend = ?1
+        ORDER BY available_at
+        LIMIT 1
+    ),
+    EXISTS (SELECT 1 FROM mainspring_held WHERE backend = ?1)

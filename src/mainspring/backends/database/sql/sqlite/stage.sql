@@ -1,12 +1,12 @@
--- stage: make deferred jobs that are due ready, the longest due first.
+-- stage: make deferred jobs that are due ready, the longest due first; those with limits, wait for these.
 -- Inputs: ?1 the backend, ?2 now, ?3 how many.
 -- Result: the row count.
 UPDATE mainspring_job
-SET state = 1
+SET state = CASE WHEN limit_group IS NULL THEN 1 ELSE -1 END
 WHERE rowid IN (
     SELECT rowid
     FROM mainspring_job
     WHERE state = 0 AND backend = ?1 AND available_at <= ?2
-    ORDER BY available_at
+    ORDER BY available_at, rowid
     LIMIT ?3
 )

@@ -1,0 +1,254 @@
+"""Admission: makes jobs ready that wait for limits.
+
+Each limit has a row that tells whom it has admitted; who admits more holds the locks on the rows of
+all limits concerned. Nobody else makes a job active that has limits: so what is counted under the
+locks can only become less meanwhile, and no limit is ever exceeded. A slot is given back by whoever
+looks next and finds its job over, whatever has ended it.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import count
+from operator import attrgetter
+from random import sample
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import DatabaseError
+
+from mainspring.backends.database.idle_limits import Block, IdleLimits, how_far
+from mainspring.core import clock
+from mainspring.core.admission import Admitted, Candidate, Look, Seen
+from mainspring.core.clock import SECOND
+from mainspring.core.jobs import Outcome
+from mainspring.core.limits import bounds_of, short
+from mainspring.core.ordering import FAIR_EVERY
+
+if TYPE_CHECKING:
+    from mainspring.backends.database.vendors.base import Dialect
+
+_NOBODY: Final = Admitted(0, None)
+_MOST_GROUPS: Final = 200  # that one transaction admits from
+_TRIES: Final = 5
+_AGAIN: Final = SECOND // 10
+
+
+class Admission:
+    """Admits held jobs of one backend alias, for one process."""
+
+    def __init__(self, backend: str, reading: Block, writing: Block) -> None:
+        """The blocks give a cursor of a worker's connection, in a transaction or without."""
+        self._owner = short(backend)
+        self._reading = reading
+        self._writing = writing
+        self._waiting: frozenset[str] = frozenset()
+        """The groups that had jobs which wait, at the last look."""
+        self._turns = count(1)
+        self._idle = IdleLimits(reading, writing)
+
+    def admit(
+        self,
+        dialect: "Dialect",
+        now: int,
+        freed: Collection[str] | None,
+        paused: Sequence[str],
+    ) -> Admitted:
+        """Admit whom there is room for: of all groups, or of those that share a limit of some.
+
+        Does nothing but a look where there is nobody who waits.
+        """
+        began = time.monotonic()
+
+        def moment() -> int:
+            return now + round((time.monotonic() - began) * SECOND)
+
+        if freed is not None:
+            groups = self.sharing(dialect, freed)
+            return self._admit_from(dialect, groups, paused, moment) if groups else _NOBODY
+        self._idle.delete_if_due(dialect, now)
+        look = self._look_at_all(dialect, now)
+        next_at = look.next_at()
+        open_groups = {*look.rooms(), *look.outdated()}
+        if not open_groups:
+            return Admitted(0, next_at)
+        chosen = _some(open_groups)
+        admitted = self._admit_from(dialect, chosen, paused, moment)
+        moments = [next_at, admitted.next_at, now if len(chosen) < len(open_groups) else None]
+        return Admitted(admitted.admitted, min((m for m in moments if m), default=None))
+
+    # Which groups
+
+    def _look_at_all(self, dialect: "Dialect", now: int) -> Look:
+        # Without locks: most of the time there is no room for anybody.
+        with self._reading() as cursor:
+            self._waiting = frozenset(dialect.held_groups(cursor))
+            look = Look(self._waiting)
+            if self._waiting:
+                rows = self._rows(look)
+                cursor.execute(dialect.sql("limits"), (dialect.texts(list(rows)),))
+                look.read({rows[row]: bytes(used) for row, used in cursor.fetchall()})
+                look.see(how_far(dialect, cursor, look.ids), now)
+        return look
+
+    def sharing(self, dialect: "Dialect", freed: Collection[str]) -> set[str]:
+        """Return the groups with jobs that wait and share a limit with some that are freed.
+
+        As far as they are known here: those that are freed themselves are asked for. Of very many,
+        some that chance chooses: the stager comes to the others.
+        """
+        names = {bound.name for group in freed for bound in bounds_of(group)}
+        groups = {
+            group
+            for group in self._waiting
+            if any(bound.name in names for bound in bounds_of(group))
+        }
+        if unknown := set(freed) - groups:
+            with self._reading() as cursor:
+                found = dialect.holding(cursor, sorted(unknown))
+            self._waiting |= found
+            groups |= found
+        return _some(groups)
+
+    # One transaction
+
+    def _admit_from(
+        self,
+        dialect: "Dialect",
+        groups: Collection[str],
+        paused: Sequence[str],
+        moment: Callable[[], int],
+    ) -> Admitted:
+        for _ in range(_TRIES):
+            try:
+                admitted = self._admit_once(dialect, groups, paused, moment)
+            except DatabaseError as error:
+                if dialect.is_locked_out(error):  # by one that has stopped in the midst of it
+                    break
+                if not dialect.is_transient(error):
+                    raise
+                continue
+            if admitted is not None:
+                return admitted
+        return Admitted(0, moment() + _AGAIN)
+
+    def _admit_once(
+        self,
+        dialect: "Dialect",
+        groups: Collection[str],
+        paused: Sequence[str],
+        moment: Callable[[], int],
+    ) -> Admitted | None:
+        # None where a limit was not there; now it is.
+        look = Look(groups)
+        with self._writing() as cursor:
+            self._lock(dialect, cursor, look, is_alone=True)
+            names = [self._row(name) for name in look.missing]
+            if not names:
+                now = moment()
+                look.see(how_far(dialect, cursor, look.ids), now)
+                return self._admit_locked(dialect, cursor, look, paused, now)
+        # In a transaction of its own: nobody waits for a new row while holding locks.
+        with self._writing() as cursor:
+            dialect.add_limits(cursor, names, moment())
+        return None
+
+    def _admit_locked(
+        self, dialect: "Dialect", cursor: Any, look: Look, paused: Sequence[str], now: int
+    ) -> Admitted:
+        rooms = look.rooms()
+        chosen: list[Candidate] = []
+        if rooms:
+            chosen = look.choose(self._candidates(dialect, cursor, rooms, paused))
+        changes = [(self._row(name), used, at) for name, used, at in look.changes(now)]
+        if chosen:
+            dialect.admit(cursor, [one.id for one in chosen], changes)
+        elif changes:
+            dialect.save_limits(cursor, changes)
+        return Admitted(len(chosen), look.next_at())
+
+    def _candidates(
+        self, dialect: "Dialect", cursor: Any, rooms: Mapping[str, int], paused: Sequence[str]
+    ) -> list[Candidate]:
+        rows = [Candidate(*row) for row in dialect.first_held(cursor, rooms, paused)]
+        found = dict.fromkeys(one.group for one in rows)
+        self._waiting -= rooms.keys() - found.keys()
+        rows.sort(key=attrgetter("level", "place", "id"))
+        if not found or next(self._turns) % FAIR_EVERY:
+            return rows
+        longest = [Candidate(*row) for row in dialect.longest_held(cursor, list(found), paused)]
+        longest.sort(key=lambda one: abs(one.place))  # when they became available
+        return list(dict.fromkeys((*longest, *rows)))
+
+    def admit_within(
+        self,
+        dialect: "Dialect",
+        cursor: Any,
+        groups: Collection[str],
+        paused: Sequence[str],
+        settled: Callable[[], Mapping[str, Seen]],
+    ) -> int:
+        """Admit from these groups in a transaction that does more; return how many.
+
+        None at all where a limit is not there. ``settled``, once the locks are held, are jobs that
+        the transaction itself has settled, if that is known: where these make room, nothing else
+        need be looked at.
+        """
+        look = Look(groups)
+        self._lock(dialect, cursor, look, is_alone=False)
+        if look.missing:
+            return 0
+        now = clock.now()
+        ended = settled()
+        look.see(ended, now, are_all_seen=False)
+        if not (ended and look.rooms()):
+            look.see(how_far(dialect, cursor, look.ids), now)
+        return self._admit_locked(dialect, cursor, look, paused, now).admitted
+
+    def _lock(self, dialect: "Dialect", cursor: Any, look: Look, is_alone: bool) -> None:
+        rows = self._rows(look)
+        found = dialect.lock_limits(cursor, list(rows), is_alone)
+        look.read({rows[row]: bytes(used) for row, used in found})
+
+    def _rows(self, look: Look) -> dict[str, str]:
+        return {self._row(name): name for name in look.names}
+
+    def _row(self, name: str) -> str:
+        # What the limit of this backend is known by; what kind of limit it is stays in front.
+        return f"{name[:2]}{self._owner}:{name[2:]}"
+
+
+def _some(groups: set[str]) -> set[str]:
+    return groups if len(groups) <= _MOST_GROUPS else set(sample(sorted(groups), _MOST_GROUPS))
+
+
+class Admitting:
+    """Admits from some groups between a settle and a claim, as often as these are tried."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        dialect: "Dialect",
+        groups: Collection[str],
+        paused: Sequence[str],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        self.admitted = 0
+        """How many, at the last time."""
+        self._admission = admission
+        self._dialect = dialect
+        self._groups = groups
+        self._paused = paused
+        self._ended = {one.id: Seen(one.state, one.last_attempted_at) for one in outcomes}
+
+    def __call__(self, cursor: Any, are_all_settled: Callable[[], bool]) -> None:
+        """Do it, with a cursor in the transaction.
+
+        The transaction holds the outcomes that it has settled, so that they stay as they are; and
+        that is known when the next answer has come.
+        """
+
+        def settled() -> Mapping[str, Seen]:
+            return self._ended if are_all_settled() else {}
+
+        self.admitted = self._admission.admit_within(
+            self._dialect, cursor, self._groups, self._paused, settled
+        )

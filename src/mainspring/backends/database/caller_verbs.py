@@ -1,0 +1,178 @@
+"""The storage verbs that a caller uses, in the caller's transaction."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from sys import intern
+from typing import Any, Final
+
+from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mainspring.backends.database import unique
+from mainspring.backends.database.access import DatabaseAccess
+from mainspring.backends.database.patience import is_in_transaction, patiently
+from mainspring.backends.database.storing import store, store_as_made
+from mainspring.backends.database.vendors.base import Row
+from mainspring.backends.storage import Stats, Watch
+from mainspring.core.clock import now as clock_now
+from mainspring.core.jobs import NEW_COLUMNS, Job
+from mainspring.core.outcomes import cancelled_errors
+from mainspring.core.unique import Unique
+
+_TRIES: Final = 5
+_LARGE: Final = frozenset({"read_rows", "read_values"})  # statements that bring much
+
+
+class CallerVerbs(DatabaseAccess):
+    """Enqueueing, reading, cancelling, pausing."""
+
+    def enqueue(self, jobs: Sequence[Job]) -> None:
+        """Store jobs in the caller's transaction; workers are woken when it commits."""
+        connection = connections[self._alias]
+        dialect = self._dialect
+        if len(jobs) == 1 and dialect.insert_at_once(connection, jobs[0][:NEW_COLUMNS]):
+            if not connection.in_atomic_block:
+                return
+        else:
+            with self._explained():
+                self._insert_patiently(connection, [job[:NEW_COLUMNS] for job in jobs])
+        self._after_commit(partial(dialect.notify, connection))
+
+    def enqueue_as_made(self, batches: Iterator[Sequence[Job]]) -> None:
+        """See :meth:`enqueue`, and :meth:`Storage.enqueue_as_made`."""
+        connection, made = connections[self._alias], list[Row]()
+
+        def rows() -> Iterator[list[Row]]:
+            for jobs in batches:
+                made.extend(job[:NEW_COLUMNS] for job in jobs)
+                yield made[len(made) - len(jobs) :]
+
+        with self._explained():
+            try:
+                store_as_made(connection, self._dialect, rows())
+            except (DatabaseError, InterfaceError) as error:
+                if is_in_transaction(connection):
+                    raise
+                for _ in rows():  # the rest, if there is one
+                    pass
+                self._insert_patiently(connection, made, error)
+        self._after_commit(partial(self._dialect.notify, connection))
+
+    def _after_commit(self, call: Callable[[], None]) -> None:
+        if connections[self._alias].in_atomic_block:
+            transaction.on_commit(call, using=self._alias)
+        else:
+            call()
+
+    def _insert_patiently(
+        self,
+        connection: BaseDatabaseWrapper,
+        rows: list[Row],
+        failure: DatabaseError | InterfaceError | None = None,
+    ) -> None:
+        dialect = self._dialect
+        patiently(connection, dialect, partial(store, connection, dialect, rows), failure)
+
+    def enqueue_unique(self, calls: Sequence[tuple[Job, Unique | None]]) -> list[Job]:
+        """See :meth:`Storage.enqueue_unique`."""
+        connection, dialect = connections[self._alias], self._dialect
+        with self._explained():
+            stored = patiently(
+                connection, dialect, partial(unique.enqueue_unique, connection, dialect, calls)
+            )
+        # Also where all were there: what waited for the transaction to end may start.
+        self._after_commit(partial(dialect.notify, connection))
+        return stored
+
+    def cancel(self, ids: Sequence[str]) -> list[str]:
+        """Cancel what has not finished, in the caller's transaction."""
+        connection = connections[self._alias]
+        with self._explained():
+            cancelled = self._cancel_patiently(connection, list(dict.fromkeys(ids)))
+        self._after_commit(partial(self._dialect.tell_settled, connection, cancelled))
+        return cancelled
+
+    def _cancel_patiently(self, connection: BaseDatabaseWrapper, ids: list[str]) -> list[str]:
+        for _ in range(_TRIES - 1):
+            try:
+                return self._cancel(connection, ids)
+            except DatabaseError as error:  # a worker settles one of them at the same moment
+                if not self._dialect.is_transient(error):
+                    raise
+        return self._cancel(connection, ids)
+
+    def _cancel(self, connection: BaseDatabaseWrapper, ids: list[str]) -> list[str]:
+        now, cancelled, has_limits = clock_now(), list[str](), False
+        with transaction.atomic(self._alias), connection.cursor() as cursor:
+            for job_id in ids:
+                for errors, claim, limit_group in self._dialect.cancel(cursor, job_id, now):
+                    told = (cancelled_errors(errors, claim is not None), job_id)
+                    cursor.execute(self._dialect.sql("tell_cancelled"), told)
+                    cancelled.append(job_id)
+                    if limit_group is not None:
+                        cursor.execute(self._dialect.sql("delete_held"), (job_id,))
+                        has_limits = True
+        if has_limits:  # others may go on
+            self._after_commit(partial(self._dialect.notify, connections[self._alias]))
+        return cancelled
+
+    def get_results(self, ids: Sequence[str]) -> list[Job]:
+        """Read jobs, the caller's own uncommitted ones included."""
+        return self._jobs(self._read("get_results", self._dialect.ids(ids), self._backend))
+
+    def _jobs(self, rows: list[Row]) -> list[Job]:
+        # The texts that many results have in common are held once.
+        return [
+            Job(row[0], intern(row[1]), intern(row[2]), intern(row[3]), *row[4:]) for row in rows
+        ]
+
+    def stats(self) -> Stats:
+        """Count what is not finished."""
+        ready = self._read("count_ready", self._backend)
+        ((scheduled,),) = self._read("count_scheduled", self._backend)
+        ((running,),) = self._read("count_running", self._backend)
+        ((held,),) = self._read("count_held", self._backend)
+        return Stats(
+            {name: number for name, number, _ in ready},
+            scheduled,
+            running,
+            min((oldest for _, _, oldest in ready), default=None),
+            [worker_id for (worker_id,) in self._read("list_workers", self._backend)],
+            held,
+            [name for (name,) in self._read("list_paused", self._backend)],
+        )
+
+    def pause(self, queue: str) -> bool:
+        """See :meth:`Storage.pause`; in the caller's transaction."""
+        return self._write("pause", self._backend, queue, clock_now())
+
+    def resume(self, queue: str) -> bool:
+        """See :meth:`Storage.resume`; in the caller's transaction."""
+        return self._write("resume", self._backend, queue)
+
+    def _write(self, name: str, *params: Any) -> bool:
+        with self._explained(), connections[self._alias].cursor() as cursor:
+            cursor.execute(self._dialect.sql(name), params)
+            return bool(cursor.rowcount)
+
+    def _read(self, name: str, *params: Any) -> list[Row]:
+        connection = connections[self._alias]
+        with self._explained():
+            try:
+                return self._rows(connection, name, params)
+            except (DatabaseError, InterfaceError) as error:
+                if is_in_transaction(connection) or not self._dialect.has_lost_connection(error):
+                    raise
+                connection.close()  # it may have died long ago, idle
+                return self._rows(connection, name, params)
+
+    def _rows(self, connection: BaseDatabaseWrapper, name: str, params: Row) -> list[Row]:
+        cursor_for = self._dialect.large_cursor if name in _LARGE else self._dialect.cursor
+        with cursor_for(connection) as cursor:
+            cursor.execute(self._dialect.sql(name), params)
+            rows: list[Row] = cursor.fetchall()
+            return rows
+
+    def watch(self, job_id: str, call: Callable[[], None]) -> Watch | None:
+        """See :meth:`Storage.watch`."""
+        return self._dialect.watch(job_id, call)

@@ -1,0 +1,88 @@
+"""Rescue: finds workers that are gone, and recovers the jobs that they had claimed."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mainspring.backends.storage import LostWorker, Rescued, lease_ended, rescue_from
+from mainspring.core.jobs import NEW_COLUMNS, Job, Outcome, Worker
+from mainspring.core.leases import Lease
+from mainspring.core.policy import Policy
+
+if TYPE_CHECKING:
+    from mainspring.backends.database.vendors.base import Dialect
+
+
+class LostJobs:
+    """What lost workers of one backend alias have left claimed."""
+
+    def __init__(self, backend: str, defaults: Policy) -> None:
+        self._backend = backend
+        self._defaults = defaults
+        self._orphans: set[int] = set()
+
+    def find(
+        self, dialect: "Dialect", cursor: Any, lost: Sequence[LostWorker]
+    ) -> list[tuple[Worker, LostWorker, Lease]]:
+        """Return those of ``lost`` that are registered and have not renewed their lease since.
+
+        Each with how it was lost and with its lease.
+        """
+        known = {worker.worker_id: worker for worker in lost}
+        gone = []
+        for token, lease in self.leases(dialect, cursor):
+            found = known.get(lease.worker_id)
+            if found is not None and found.lease in {None, lease}:
+                gone.append((Worker(lease.worker_id, token), found, lease))
+        return gone
+
+    def leases(self, dialect: "Dialect", cursor: Any) -> list[tuple[int, Lease]]:
+        """Return the token and the lease of each registered worker."""
+        cursor.execute(dialect.sql("leases"), (self._backend,))
+        return [(token, Lease(*lease)) for token, *lease in cursor.fetchall()]
+
+    def find_orphans(
+        self, dialect: "Dialect", cursor: Any, now: int
+    ) -> list[tuple[Worker, LostWorker]]:
+        """Return workers that hold claims and were not registered at the last look, either.
+
+        Such a one had been given up, went on, and died before it could register anew. It is given
+        until the next look to do so.
+        """
+        cursor.execute(dialect.sql("orphans"), (self._backend,))
+        orphans = {token for (token,) in cursor.fetchall()}
+        found = [Worker(f"unregistered-{token}", token) for token in orphans & self._orphans]
+        self._orphans = orphans
+        return [(worker, lease_ended(Lease(worker.id, now, now))) for worker in found]
+
+    def rescue_from(
+        self,
+        dialect: "Dialect",
+        cursor: Any,
+        worker: Worker,
+        lost: LostWorker,
+        now: int,
+        lease: Lease,
+    ) -> list[Rescued]:
+        """Take a lost worker off the register and rescue its jobs, in the caller's transaction.
+
+        Nothing is done if the lease is another one by now: then it was renewed.
+        """
+        cursor.execute(dialect.sql("retire_lost"), (worker.token, lease.ends_at))
+        return self.rescue_jobs(dialect, cursor, worker, lost, now) if cursor.rowcount else []
+
+    def rescue_jobs(
+        self, dialect: "Dialect", cursor: Any, worker: Worker, lost: LostWorker, now: int
+    ) -> list[Rescued]:
+        """Rescue what a worker has claimed, in the caller's transaction."""
+        cursor.execute(dialect.sql("claimed"), (worker.first_claim, worker.last_claim))
+        jobs = [Job(*row) for row in cursor.fetchall()]
+        found = [rescue_from(job, worker, lost, now, self._defaults) for job in jobs]
+        settled: list[Outcome] = []
+        for job, (division, _) in zip(jobs, found, strict=True):
+            if division.parts:
+                dialect.keep_calls(cursor, division.arguments, job.id, job.claim)
+                dialect.add_jobs(cursor, [part[:NEW_COLUMNS] for part in division.parts])
+            settled += division.outcomes
+        if settled:
+            dialect.settle(cursor, settled)
+        return [rescued for _, rescued in found]

@@ -1,0 +1,6 @@
+-- claim: list what some claims took, as their answers did not come.
+-- Inputs: the claims.
+-- Result: id, claim.
+SELECT id, claim
+FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_available)
+WHERE state = 2 AND claim IN %s

@@ -1,0 +1,6 @@
+-- enqueue: store new jobs, in the caller's transaction; drivers send many as one statement.
+-- Inputs: the first fourteen columns of a job.
+INSERT INTO mainspring_job
+    (id, backend, task_path, queue_name, priority, available_at, state, claim, arguments,
+     run_after, enqueued_at, options, metadata, limit_group)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)

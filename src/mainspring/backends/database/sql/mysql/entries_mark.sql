@@ -1,0 +1,6 @@
+-- entries_mark: find out whether entries have changed, one of them or their number.
+-- Inputs: the backend.
+-- Result: two numbers that tell.
+SELECT count(*), coalesce(sum(mod(changed_at, 1000000007)), 0)
+FROM mainspring_schedule_entry
+WHERE backend = %s AND is_enabled

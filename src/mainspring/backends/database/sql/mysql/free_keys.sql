@@ -1,0 +1,10 @@
+-- prune: lock the keys of jobs that are to be deleted, but for those that somebody has locked.
+-- Inputs: the ids as a JSON list.
+-- Result: key.
+SELECT held.`key`
+FROM JSON_TABLE(
+    %s, '$[*]' COLUMNS (id char(32) CHARACTER SET ascii PATH '$')
+) AS wanted
+STRAIGHT_JOIN mainspring_unique AS held FORCE INDEX (mainspring_unique_job)
+    ON held.job_id = wanted.id COLLATE ascii_bin
+FOR UPDATE SKIP LOCKED

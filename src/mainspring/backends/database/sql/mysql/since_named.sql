@@ -1,0 +1,8 @@
+-- claim: find out since when the oldest ready job of one priority in a queue waits.
+-- Inputs: the backend, the queue, the priority.
+-- Result: the moment, or no row.
+SELECT available_at
+FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_ready)
+WHERE state = 1 AND backend = %s AND queue_name = %s AND priority = %s
+ORDER BY available_at
+LIMIT 1

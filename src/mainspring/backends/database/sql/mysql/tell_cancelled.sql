@@ -1,0 +1,5 @@
+-- cancel: add the error to a job that was cancelled in the same transaction.
+-- Inputs: the errors, the id.
+UPDATE mainspring_job
+SET errors = %s, claim = NULL
+WHERE id = %s AND state = 5

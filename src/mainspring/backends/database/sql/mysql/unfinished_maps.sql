@@ -1,0 +1,7 @@
+-- unfinished_maps: look which maps take no more rows and are not at their end.
+-- Inputs: the backend.
+-- Result: id, by id.
+SELECT id
+FROM mainspring_map
+WHERE backend = %s AND finished_at IS NULL AND is_closed = 1
+ORDER BY id

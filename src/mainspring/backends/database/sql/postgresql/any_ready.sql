@@ -1,0 +1,9 @@
+-- wake: find out whether any job is ready, or soon due, and which came last of those held.
+-- Inputs: $1 the backend, $2 until when a deferred job is to be looked after.
+-- Result: whether; the id of the newest job that waits for limits, of any backend, or NULL.
+SELECT
+    EXISTS (SELECT FROM mainspring_job_live WHERE state = 1 AND backend = $1)
+    OR EXISTS (
+        SELECT FROM mainspring_job_live WHERE state = 0 AND backend = $1 AND available_at <= $2
+    ),
+    (SELECT max(id) FROM mainspring_held)

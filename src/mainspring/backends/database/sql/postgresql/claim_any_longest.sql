@@ -1,0 +1,51 @@
+-- claim: take the oldest jobs of the priority whose first has waited longest, of all queues but some.
+-- Inputs: $1 the claim, $2 the backend, $3 the queues to leave out, $4 how many.
+-- Result: what of each job is not known already, in no particular order.
+WITH RECURSIVE level AS (
+    SELECT (
+        SELECT priority
+        FROM mainspring_job_live
+        WHERE state = 1 AND claim IS NULL AND backend = $2
+        ORDER BY priority DESC
+        LIMIT 1
+    ) AS priority
+    UNION ALL
+    SELECT (
+        SELECT priority
+        FROM mainspring_job_live
+        WHERE state = 1 AND claim IS NULL AND backend = $2 AND priority < level.priority
+        ORDER BY priority DESC
+        LIMIT 1
+    )
+    FROM level
+    WHERE level.priority IS NOT NULL
+), longest AS (
+    SELECT level.priority
+    FROM level
+    CROSS JOIN LATERAL (
+        SELECT available_at
+        FROM mainspring_job_live
+        WHERE state = 1 AND claim IS NULL AND backend = $2 AND priority = level.priority
+            AND queue_name <> ALL ($3)
+        ORDER BY available_at
+        LIMIT 1
+    ) AS oldest
+    ORDER BY oldest.available_at
+    LIMIT 1
+), chosen AS MATERIALIZED (
+    SELECT ctid
+    FROM mainspring_job_live
+    WHERE state = 1 AND claim IS NULL AND backend = $2 AND priority = (SELECT priority FROM longest)
+        AND queue_name <> ALL ($3)
+    ORDER BY available_at
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE mainspring_job_live AS job
+SET state = 2, claim = $1
+FROM chosen
+WHERE job.ctid = chosen.ctid
+RETURNING
+    job.priority, job.available_at, job.id, job.task_path, job.queue_name, job.arguments,
+    job.run_after, job.enqueued_at, job.options, job.metadata, job.limit_group, job.started_at,
+    job.last_attempted_at, job.worker_ids, job.errors

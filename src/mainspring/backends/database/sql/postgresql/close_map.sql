@@ -1,0 +1,5 @@
+-- close_map: have a map take no more rows.
+-- Inputs (%s, as it runs on the caller's connection): the id, the backend.
+UPDATE mainspring_map
+SET is_closed = true
+WHERE id = %s AND backend = %s

@@ -1,0 +1,6 @@
+-- enqueue: store one new job, prepared.
+-- Inputs: $1 to $11, the first eleven columns of a job.
+INSERT INTO mainspring_job_live
+    (id, backend, task_path, queue_name, priority, available_at, state, claim, arguments,
+     run_after, enqueued_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)

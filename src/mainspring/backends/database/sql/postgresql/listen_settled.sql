@@ -1,0 +1,2 @@
+-- wake: hear of results from now on.
+LISTEN mainspring_settled

@@ -1,0 +1,2 @@
+-- wake: hear of work from now on.
+LISTEN mainspring_work

@@ -1,0 +1,8 @@
+-- read_schedules: read how far schedules have come.
+-- Inputs: $1 the backend, $2 the names as an array.
+-- Result: the states; of their last jobs, the state.
+SELECT
+    name, fingerprint, declared_at, last_tick, is_paused, seen_at, last_job_id,
+    (SELECT state FROM mainspring_job WHERE id = last_job_id)
+FROM mainspring_schedule
+WHERE backend = $1 AND name = ANY ($2::text[])

@@ -1,0 +1,23 @@
+-- stage: make deferred jobs that are due ready, the longest due first; those with limits, wait for these.
+-- Inputs: $1 the backend, $2 now, $3 how many, $4 -1 for the newest first, 1 for the oldest.
+-- Result: how many.
+WITH due AS MATERIALIZED (
+    SELECT ctid
+    FROM mainspring_job_live
+    WHERE state = 0 AND backend = $1 AND available_at <= $2
+    ORDER BY available_at
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+), staged AS (
+    UPDATE mainspring_job_live AS job
+    SET state = CASE WHEN job.limit_group IS NULL THEN 1 ELSE -1 END
+    FROM due
+    WHERE job.ctid = due.ctid
+    RETURNING job.id, job.backend, job.limit_group, job.priority, job.available_at
+), held AS (
+    INSERT INTO mainspring_held (id, backend, limit_group, level, place, available_at)
+    SELECT id, backend, limit_group, -priority, $4::int * available_at, available_at
+    FROM staged
+    WHERE limit_group IS NOT NULL
+)
+SELECT count(*) FROM staged

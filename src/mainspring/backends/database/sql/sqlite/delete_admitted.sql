@@ -1,0 +1,3 @@
+-- admit: have jobs that were made ready wait no more.
+-- Inputs: ?1 the ids as a JSON list.
+DELETE FROM mainspring_held WHERE id IN (SELECT value FROM json_each(?1))

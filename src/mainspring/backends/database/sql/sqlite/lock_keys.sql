@@ -1,0 +1,9 @@
+-- enqueue_unique: have a row for each key, and lock it.
+-- Inputs (%s, as it runs on the caller's connection): a JSON list of lists: key, job_id, expires_at.
+-- Result: key, job_id, expires_at: as given where the row is new, else as they were.
+INSERT INTO mainspring_unique (key, job_id, expires_at)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
+FROM json_each(%s)
+WHERE true
+ON CONFLICT (key) DO UPDATE SET job_id = mainspring_unique.job_id
+RETURNING key, job_id, expires_at

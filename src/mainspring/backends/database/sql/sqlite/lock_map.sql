@@ -1,0 +1,8 @@
+-- finish_map, prune: lock the record of a map.
+-- Inputs: ?1 the id, ?2 the backend.
+-- Result: the map, whole.
+SELECT
+    id, backend, task_path, options, queue_name, priority, enqueued_at, stored, is_closed,
+    follow_up, level, result_id, finished_at
+FROM mainspring_map
+WHERE id = ?1 AND backend = ?2

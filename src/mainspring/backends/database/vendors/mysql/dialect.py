@@ -1,0 +1,315 @@
+"""MariaDB and MySQL: SKIP LOCKED, JSON_TABLE, and looking for work where nobody can be told."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar, Final
+
+from django.core.checks import CheckMessage
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import Error, OperationalError
+
+from mainspring.backends.database.claims import Batch, Wanted
+from mainspring.backends.database.vendors.base import Between, Dialect, Row
+from mainspring.backends.database.vendors.mysql import errors, server
+from mainspring.backends.database.vendors.mysql.claiming import Claims
+from mainspring.backends.database.vendors.mysql.settling import LARGE, in_base64, settle
+from mainspring.backends.database.vendors.polling import Polling
+from mainspring.conf import Options
+from mainspring.core import codec
+from mainspring.core.jobs import Outcome
+
+_TRIES: Final = 5
+# Seconds between two looks for work: with 0.1, two idle processes take more than 1 % of a core.
+_SLOWEST: Final = 0.2
+_LONGEST_ID: Final = 32
+_ARGUMENTS: Final = 8  # which column of a new job they are
+
+# Where MariaDB is asked for many ids, it would make a table of them and read all of ours. And it
+# can end a transaction of a process that is frozen or gone: others wait for what that has locked.
+_TUNING: Final = (
+    "SET SESSION innodb_lock_wait_timeout = 5 "
+    "/*M! , in_predicate_conversion_threshold = 0, idle_transaction_timeout = 5 */"
+)
+
+
+class MySQLDialect(Dialect):
+    """MariaDB 10.6 and later, MySQL 8.0.17 and later."""
+
+    vendor: ClassVar[str] = "mysql"
+
+    # DDL and locks commit first; a BEGIN within a transaction does, too.
+    ends_transaction: ClassVar[re.Pattern[str]] = re.compile(
+        rf"{Dialect.ends_transaction.pattern}"
+        r"|\s*((ALTER|RENAME|TRUNCATE|LOCK|UNLOCK|ANALYZE|OPTIMIZE|REPAIR|GRANT|REVOKE|FLUSH|RESET"
+        r"|SET\s+(SESSION\s+|@@)?autocommit)|(CREATE|DROP)(?!\s+TEMPORARY))\b",
+        re.IGNORECASE,
+    )
+
+    def __init__(self, connection: BaseDatabaseWrapper, backend: str, options: Options) -> None:
+        super().__init__(connection, backend, options)
+        self._settings = connection.settings_dict
+        self._claims = Claims(backend, options.order)
+        self._polling = Polling(_SLOWEST)
+        self._sessions = threading.local()
+        self._product = "MySQL"
+
+    @property
+    def identity(self) -> str:
+        """The server, as this process is told of it, and the database."""
+        host, port, name = (self._settings.get(key) or "" for key in ("HOST", "PORT", "NAME"))
+        options = self._settings["OPTIONS"]
+        others = options.get("unix_socket", ""), options.get("read_default_file", "")
+        return f"mysql:{':'.join(others)}:{host}:{port}:{name}"
+
+    def product(self, connection: BaseDatabaseWrapper) -> str:
+        """Return which of the two it is, if it answers."""
+        with suppress(Error):
+            self._product = connection.display_name
+        return self._product
+
+    def ids(self, ids: Sequence[str]) -> str:
+        """Return ids as a JSON list, but for those that no job can have."""
+        return codec.encode([job_id for job_id in dict.fromkeys(ids) if _is_id(job_id)]).decode()
+
+    def check_server(self, connection: BaseDatabaseWrapper) -> list[CheckMessage]:
+        """Refuse servers that are too old and tables without transactions."""
+        return server.problems(connection)
+
+    # Connections
+
+    def new_connection(self, connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+        """Return a connection in autocommit, at READ COMMITTED whatever the project's has."""
+        own = connection.copy()
+        own.settings_dict["AUTOCOMMIT"] = True
+        own.settings_dict["OPTIONS"] = {
+            **{
+                key: value
+                for key, value in own.settings_dict["OPTIONS"].items()
+                if key not in {"charset", "cursorclass"}
+            },
+            "isolation_level": "read committed",
+        }
+        own.inc_thread_sharing()
+        return own
+
+    @contextmanager
+    def read(self, connection: BaseDatabaseWrapper) -> Iterator[Any]:
+        """Give a cursor, without a transaction."""
+        connection.ensure_connection()
+        with connection.make_cursor(connection.create_cursor()) as cursor:
+            # What holds in a session is set again whenever Django has made a new one.
+            if getattr(self._sessions, "of", None) is not connection.connection:
+                server.require_version(connection)
+                cursor.execute(_TUNING)
+                self.product(connection)
+                self._sessions.of = connection.connection
+            yield cursor
+
+    @contextmanager
+    def write(self, connection: BaseDatabaseWrapper) -> Iterator[Any]:
+        """Run the block in a transaction."""
+        with self.read(connection) as cursor:
+            cursor.execute("BEGIN")
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                with suppress(Error):
+                    cursor.execute("ROLLBACK")
+                raise
+
+    # On the caller's connection
+
+    def insert(self, connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
+        """Insert jobs in the caller's transaction, all or none.
+
+        The drivers make one statement of many rows, up to 64 kB.
+        """
+        if len(rows) == 1 and not _is_large(rows[0]):
+            super().insert(connection, rows)
+            return
+        with transaction.atomic(self.alias), connection.cursor() as cursor:
+            self._insert(cursor, rows)
+
+    def _insert(self, cursor: Any, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if _is_large(row):
+                cursor.execute(self.sql("enqueue_large"), _with_base64(row))
+        if small := [row for row in rows if not _is_large(row)]:
+            cursor.executemany(self.sql("enqueue"), small)
+
+    def insert_again(self, connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
+        """Insert those of ``rows`` that are not there."""
+        super().insert_again(connection, [_with_base64(row) for row in rows])
+
+    def lock_keys(self, cursor: Any, keys: str) -> Sequence[Row]:
+        """Lock, then read: there is no INSERT that returns what it did not insert."""
+        cursor.execute(self.sql("lock_keys"), (keys,))
+        cursor.execute(self.sql("locked_keys"), (keys,))
+        rows: Sequence[Row] = cursor.fetchall()
+        return rows
+
+    def wait_briefly(self, cursor: Any) -> None:
+        """Wait for a second, the least that there is."""
+        cursor.execute(self.sql("wait_briefly"))
+
+    def cancel(self, cursor: Any, job_id: str, now: int) -> Sequence[Row]:
+        """Cancel, then read: there is no UPDATE that returns."""
+        if not _is_id(job_id):
+            return []
+        cursor.execute(self.sql("cancel"), (now, job_id, self.backend))
+        if not cursor.rowcount:
+            return []
+        cursor.execute(self.sql("cancelled"), (job_id,))
+        rows: Sequence[Row] = cursor.fetchall()
+        return rows
+
+    def retry(self, cursor: Any, ids: Sequence[str], now: int) -> None:
+        """Join the table with the ids, which come first then."""
+        cursor.execute(self.sql("retry_rows"), (self.ids(ids), now))
+
+    # Dividing and merging
+
+    def keep_calls(self, cursor: Any, arguments: bytes, job_id: str, claim: int | None) -> bool:
+        """Write them in base64, however large they are."""
+        cursor.execute(self.sql("keep_calls"), (in_base64(arguments), job_id, claim))
+        return bool(cursor.rowcount)
+
+    def add_jobs(self, cursor: Any, rows: Sequence[Row]) -> None:
+        """Look which are there first, so that the drivers make one statement of many rows."""
+        cursor.execute(self.sql("known_jobs"), (self.ids([row[0] for row in rows]),))
+        known = {job_id for (job_id,) in cursor.fetchall()}
+        self._insert(cursor, [row for row in rows if row[0] not in known])
+
+    # Staging and admitting
+
+    def texts(self, texts: Sequence[str]) -> Any:
+        """Return texts as what the drivers make a list of; there is one in it that nobody has."""
+        return ("", *texts)
+
+    def stage(self, cursor: Any, now: int, most: int) -> int:
+        """Choose what is due, make it ready or held, and have that wait which is held."""
+        cursor.execute(self.sql("due"), (self.backend, now, most))
+        due = cursor.fetchall()
+        if due:
+            cursor.execute(self.sql("stage"), (tuple(job_id for job_id, _ in due),))
+        if held := [job_id for job_id, has_limits in due if has_limits]:
+            self.hold(cursor, held)
+        return len(due)
+
+    def held_groups(self, cursor: Any) -> set[str]:
+        """Jump from one group to the next: in one statement, MariaDB would read all jobs."""
+        groups, found = set[str](), ""
+        while row := self._row(cursor, "next_held_group", found):
+            (found,) = row
+            groups.add(found)
+        return groups
+
+    def holding(self, cursor: Any, groups: Sequence[str]) -> set[str]:
+        """Look for one after the other, likewise."""
+        return {group for group in groups if self._row(cursor, "holding", group)}
+
+    def _row(self, cursor: Any, name: str, group: str) -> Row | None:
+        cursor.execute(self.sql(name), (self.backend, group))
+        row: Row | None = cursor.fetchone()
+        return row
+
+    def add_limits(self, cursor: Any, names: Sequence[str], now: int) -> None:
+        """Add them, and lock those that are there: to lock for reading only, two could not."""
+        cursor.executemany(self.sql("add_limit"), [(name, now) for name in sorted(names)])
+
+    def save_limits(self, cursor: Any, limits: Sequence[tuple[str, bytes, int]]) -> None:
+        """Write them."""
+        rows = [(used, idle_at, name) for name, used, idle_at in limits]
+        cursor.executemany(self.sql("save_limit"), rows)
+
+    # Claiming and settling
+
+    def exchange(
+        self,
+        connection: BaseDatabaseWrapper,
+        outcomes: Sequence[Outcome],
+        wanted: Wanted | None,
+        between: Between | None = None,
+    ) -> tuple[list[str], list[Batch]]:
+        """Do both in one transaction; again from the start where it met another."""
+        for attempt in range(_TRIES):
+            try:
+                with self.write(connection) as cursor:
+                    lost = self.settle(cursor, outcomes) if outcomes else []
+                    if between is not None:
+                        between(cursor, lambda lost=lost: not lost)  # type: ignore[misc]
+                    batches = [] if wanted is None else self._claims.take(cursor, wanted)
+                break
+            except OperationalError as error:
+                is_stuck = between is not None and self.is_locked_out(error)
+                if attempt == _TRIES - 1 or is_stuck or not self.is_transient(error):
+                    raise
+        if batches:
+            self._polling.found_work()
+        return lost, batches
+
+    def settle(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:
+        """Write all in one statement, unless they are large."""
+        settled = settle(cursor, outcomes)
+        return [] if settled == len(outcomes) else self.find_lost(cursor, outcomes)
+
+    # Trouble
+
+    def explain(self, error: Exception) -> str:
+        """Return one line for the errors that a healthy program can meet."""
+        text = " ".join(str(error).split())
+        name = f"The {self._product} database {self.alias!r}"
+        if explanation := errors.explanation_of(error):
+            return f"{name} {explanation} ({text})."
+        return f"{name} raised {type(error).__name__}: {text}."
+
+    def is_transient(self, error: Exception) -> bool:
+        """Whether two transactions were in each other's way."""
+        return errors.is_collision(error)
+
+    def is_locked_out(self, error: BaseException) -> bool:
+        """Whether ``innodb_lock_wait_timeout`` has passed."""
+        return errors.is_lock_timeout(error)
+
+    def has_lost_connection(self, error: Exception) -> bool:
+        """Whether the server has gone away, or the connection to it."""
+        return errors.is_lost(error)
+
+    # Waking
+
+    def notify(self, connection: BaseDatabaseWrapper) -> None:
+        """Wake this process's own worker; those of others look by themselves."""
+        self._polling.notify()
+
+    def forget_notifications(self) -> bool:
+        """Take back a notification."""
+        return self._polling.forget()
+
+    def wait(self, timeout: float, look: Callable[[], bool]) -> bool:
+        """Look for work, less and less often."""
+        return self._polling.wait(timeout, look)
+
+    def interrupt(self) -> None:
+        """End the wait of this process."""
+        self._polling.interrupt()
+
+    def close(self) -> None:
+        """Close the pipes."""
+        self._polling.close()
+
+
+def _is_id(text: str) -> bool:
+    # Others would be compared as something else than they are.
+    return text.isascii() and text.isprintable() and " " not in text and len(text) <= _LONGEST_ID
+
+
+def _is_large(row: Row) -> bool:
+    return len(row[_ARGUMENTS]) >= LARGE
+
+
+def _with_base64(row: Row) -> Row:
+    return (*row[:_ARGUMENTS], in_base64(row[_ARGUMENTS]), *row[_ARGUMENTS + 1 :])

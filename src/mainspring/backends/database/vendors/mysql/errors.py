@@ -1,0 +1,68 @@
+"""What the errors of MariaDB and MySQL mean, by their numbers."""
+
+from typing import Final
+
+from django.db.utils import InterfaceError
+
+COLLISIONS: Final = frozenset({1020, 1205, 1213})
+"""Two transactions were in each other's way: changed since read, lock wait timeout, deadlock."""
+
+LOST: Final = frozenset({1053, 1927, 2006, 2013, 2055, 4031})
+"""The server has gone away, or has closed the connection."""
+
+_LOCK_TIMEOUT: Final = 1205
+
+_MIGRATE: Final = "run 'manage.py migrate'"
+_GRANT: Final = "let its user in, and grant it the rights on the mainspring_* tables"
+
+_EXPLANATIONS: Final = (
+    ({1146}, f"lacks Mainspring's tables; {_MIGRATE}"),
+    ({1054, 1176, 1735, 1747}, f"has Mainspring's tables of another version; {_MIGRATE}"),
+    ({1049}, "does not exist; create it, or correct NAME"),
+    ({1040, 1203, 1226}, "has no connection left; raise max_connections or lower CONN_MAX_AGE"),
+    (
+        {1153, 1301, 2020},
+        "takes no statement as large as this; raise its max_allowed_packet to twice MAX_PAYLOAD",
+    ),
+    ({1021, 1114}, "cannot grow, as the disk is full; free some space"),
+    ({1290, 1792, 1836}, "is read-only, as a replica is; connect to the primary"),
+    ({1044, 1045, 1142, 1143, 1227, 1698}, f"refuses this user; {_GRANT}"),
+    ({1665}, "cannot log what it does; set binlog_format to ROW or MIXED"),
+    ({1205}, "is locked by another transaction; end whatever holds one open"),
+    ({1020, 1213}, "had transactions in each other's way; try again"),
+    ({1053}, "is shutting down; try again when it is back"),
+    ({2002, 2003, 2005}, "does not answer; check that it runs, and HOST and PORT"),
+    (LOST, "has lost the connection; try again in a moment"),
+)
+
+
+def number_of(error: BaseException) -> int:
+    """Return the number of an error of the server or the driver; 0 if it has none."""
+    code = error.args[0] if error.args else 0
+    return code if isinstance(code, int) else 0
+
+
+def is_collision(error: BaseException) -> bool:
+    """Whether a transaction that is done again, whole, may pass."""
+    return number_of(error) in COLLISIONS
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether a lock was waited for in vain."""
+    return number_of(error) == _LOCK_TIMEOUT
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is of no more use."""
+    return isinstance(error, InterfaceError) or number_of(error) in LOST
+
+
+def explanation_of(error: BaseException) -> str:
+    """Return what is wrong and what to do, as the end of a sentence; empty if that is unknown."""
+    number = number_of(error)
+    for numbers, explanation in _EXPLANATIONS:
+        if number in numbers:
+            return explanation
+    if "No space left" in str(error) or "errno: 28" in str(error):
+        return "cannot grow, as the disk is full; free some space"
+    return "has lost the connection; try again in a moment" if is_lost(error) else ""

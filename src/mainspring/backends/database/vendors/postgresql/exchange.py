@@ -1,0 +1,185 @@
+"""Settling and claiming in one round trip: psycopg's pipeline mode."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection, RawCursor, errors
+from psycopg.pq import Format
+
+from mainspring.backends.database.claims import Batch, Wanted, newest_first, oldest_first
+from mainspring.backends.database.statements import statement
+from mainspring.backends.database.vendors.base import Between, Row
+from mainspring.backends.database.vendors.postgresql import session
+from mainspring.backends.database.vendors.postgresql.text import array, columns
+from mainspring.backends.storage import ANY_QUEUE
+from mainspring.core.jobs import Outcome, State
+
+WORK: Final = "mainspring_work"
+"""The channel on which workers are told that there may be work; the payload is the backend."""
+
+SETTLED: Final = "mainspring_settled"
+"""The channel on which callers are told of results; the payload is ids, or ``*`` for very many."""
+
+_MOST_IDS: Final = 200  # in a payload, which takes up to 8,000 bytes
+_TRIES: Final = 5
+
+# Two transactions met in one job, and this one was taken back whole.
+COLLISIONS: Final = (errors.SerializationFailure, errors.DeadlockDetected)
+
+
+class _Step(NamedTuple):
+    """One statement of a claim."""
+
+    name: str
+    queues: Sequence[str]
+    order: Callable[[Row], Any]
+
+
+class Exchange:
+    """Settles and claims for one backend alias."""
+
+    def __init__(self, backend: str, order: str) -> None:
+        self._backend = backend
+        self._suffix, self._order = (
+            ("newest", newest_first) if order == "lifo" else ("oldest", oldest_first)
+        )
+
+    def __call__(
+        self,
+        raw: Connection[Any],
+        outcomes: Sequence[Outcome],
+        wanted: Wanted | None,
+        is_pooled: bool,
+        between: Between | None = None,
+    ) -> tuple[list[str], list[Batch]]:
+        """See :meth:`Dialect.exchange`."""
+        groups = [] if wanted is None else list(self._groups(wanted))
+        for _ in range(_TRIES - 1):
+            try:
+                settled, claimed = self._at_once(raw, outcomes, wanted, groups, is_pooled, between)
+                break
+            except COLLISIONS:
+                continue
+        else:
+            settled, claimed = self._at_once(raw, outcomes, wanted, groups, is_pooled, between)
+        lost = [] if settled == len(outcomes) else _find_lost(raw, outcomes)
+        if wanted is None:
+            return lost, []
+        return lost, self._batches(raw, wanted, groups, claimed)
+
+    def _at_once(
+        self,
+        raw: Connection[Any],
+        outcomes: Sequence[Outcome],
+        wanted: Wanted | None,
+        groups: Sequence[Sequence[_Step]],
+        is_pooled: bool,
+        between: Between | None,
+    ) -> tuple[int, list[Row]]:
+        # Return how many outcomes were settled, and what the first step of the claim took.
+        settle, claim, other = RawCursor(raw), RawCursor(raw), RawCursor(raw)
+        claim.format = Format.BINARY
+        if wanted is not None and not (outcomes or wanted.doubtful or is_pooled or between):
+            self._claim(claim, wanted, groups[0][0], wanted.limit)  # one statement needs no more
+            return 0, claim.fetchall()
+        with session.pipeline(raw):
+            other.execute(b"BEGIN")
+            if is_pooled:
+                session.tune_transaction(other)
+            if outcomes:
+                settle.execute(_sql("settle"), columns(outcomes))
+            if between is not None:
+                between(RawCursor(raw), lambda: max(settle.rowcount, 0) == len(outcomes))
+            if wanted is not None:
+                if wanted.doubtful:
+                    other.execute(_sql("release_claims"), (list(wanted.doubtful),))
+                self._claim(claim, wanted, groups[0][0], wanted.limit)
+            other.execute(b"COMMIT")
+            if ended := [o.id for o in outcomes if o.state >= State.SUCCESSFUL]:
+                # After the transaction: one that notifies holds a lock until it is on the disk.
+                other.execute(_sql("notify"), (SETTLED, payload(ended)))
+        return max(settle.rowcount, 0), claim.fetchall() if wanted is not None else []
+
+    def _batches(
+        self,
+        raw: Connection[Any],
+        wanted: Wanted,
+        groups: Sequence[Sequence[_Step]],
+        first: list[Row],
+    ) -> list[Batch]:
+        batches: list[Batch] = []
+        left, rows = wanted.limit, first
+        cursor = RawCursor(raw)
+        cursor.format = Format.BINARY
+        for number, group in enumerate(groups):
+            for place, step in enumerate(group):
+                if number or place:
+                    self._claim(cursor, wanted, step, left)
+                    rows = cursor.fetchall()
+                if rows:
+                    batches.append(Batch(rows, step.order, self._backend, wanted.claim))
+                    left -= len(rows)
+                if not left:
+                    return batches
+                if not rows:  # what has no oldest job has none
+                    break
+        return batches
+
+    def _claim(self, cursor: RawCursor[Any], wanted: Wanted, step: _Step, limit: int) -> None:
+        values = (wanted.claim, self._backend, list(step.queues), limit)
+        cursor.execute(_sql(step.name), values)
+
+    def _groups(self, wanted: Wanted) -> Iterator[list[_Step]]:
+        # Named queues one after the other; the queues that "*" stands for as equals.
+        names: list[str] = []
+        for queue in wanted.queues:
+            if queue != ANY_QUEUE:
+                names.append(queue)
+                continue
+            if names:
+                yield from self._named(names, wanted.is_fair_turn)
+                names = []
+            others = [name for name in wanted.queues if name != ANY_QUEUE]
+            others += wanted.leave_out
+            in_order = _Step(f"claim_any_{self._suffix}", others, self._order)
+            longest = _Step("claim_any_longest", others, oldest_first)
+            yield [longest, in_order] if wanted.is_fair_turn else [in_order]
+        if names:
+            yield from self._named(names, wanted.is_fair_turn)
+
+    def _named(self, names: list[str], is_fair_turn: bool) -> Iterator[list[_Step]]:
+        in_order = f"claim_named_{self._suffix}"
+        if is_fair_turn:
+            for name in names:
+                yield [
+                    _Step("claim_named_longest", [name], oldest_first),
+                    _Step(in_order, [name], self._order),
+                ]
+        else:
+            place, order = {name: n for n, name in enumerate(names)}, self._order
+            yield [_Step(in_order, names, lambda row: (place[row[4]], order(row)))]
+
+
+def payload(ids: Sequence[str]) -> str:
+    """Return what is told of these results."""
+    return ",".join(ids) if len(ids) <= _MOST_IDS else "*"
+
+
+def _find_lost(raw: Connection[Any], outcomes: Sequence[Outcome]) -> list[str]:
+    # What is stored as the outcome says was stored by us, and the answer did not come.
+    cursor = RawCursor(raw)
+    cursor.format = Format.BINARY
+    cursor.execute(_sql("settled"), (array([outcome.id for outcome in outcomes]),))
+    settled = {row[0]: row[1:] for row in cursor.fetchall()}
+    return [
+        outcome.id
+        for outcome in outcomes
+        if settled.get(outcome.id)
+        != (outcome.state, outcome.available_at, outcome.last_attempted_at, outcome.worker_ids)
+    ]
+
+
+@cache
+def _sql(name: str) -> bytes:
+    return statement("postgresql", name).encode()

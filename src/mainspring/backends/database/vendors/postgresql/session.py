@@ -1,0 +1,75 @@
+"""The session of one connection: what holds in it, and whether it is ours alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import psycopg
+from psycopg import Connection, RawCursor
+
+# Claims and settles know their indexes. Left to itself, the planner may read the whole table where
+# its statistics are old, as they are in a queue that was empty a minute ago.
+_PLANS: Final = (
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),  # the planner takes what the lines above left it for costly
+    ("plan_cache_mode", "force_generic_plan"),
+)
+
+# Our transactions go on at once. One that does not, as its process is frozen or its machine gone,
+# is ended by the server: what it has locked, others wait for, instead of rescuing its work.
+_IDLE: Final = (("idle_in_transaction_session_timeout", "5s"),)
+
+
+@contextmanager
+def pipeline(raw: Connection[Any]) -> Iterator[None]:
+    """Send the block's statements at once, BEGIN and COMMIT among them, and read the answers.
+
+    Not ``Pipeline.sync()`` between transactions: of a statement of a megabyte, psycopg 3.3 may then
+    wait for the answer before all of it is sent.
+    """
+    try:
+        with raw.pipeline():
+            yield
+    except BaseException:
+        with suppress(psycopg.Error):
+            raw.rollback()
+        raise
+
+
+def is_pooled(raw: Connection[Any]) -> bool:
+    """Whether a pooler such as PgBouncer stands between: it makes up the process id it tells.
+
+    In transaction mode, each transaction may have another session: no LISTEN, no SET, nothing
+    prepared.
+    """
+    with RawCursor(raw) as cursor:
+        cursor.execute("SELECT pg_backend_pid()", prepare=False)
+        row = cursor.fetchone()
+    return row is None or row[0] != raw.info.backend_pid
+
+
+def is_local(raw: Connection[Any]) -> bool:
+    """Whether the server is on this machine."""
+    host = raw.info.host
+    return not host or host.startswith(("/", "127.")) or host in {"localhost", "::1"}
+
+
+def tune(raw: Connection[Any]) -> None:
+    """Have statements prepared, and planned on their indexes, and no transaction wait for us."""
+    raw.prepare_threshold = 0
+    with RawCursor(raw) as cursor:
+        _set(cursor, is_local=False)
+
+
+def tune_transaction(cursor: RawCursor[Any]) -> None:
+    """Have statements planned on their indexes, and this transaction not wait for us."""
+    _set(cursor, is_local=True)
+
+
+def _set(cursor: RawCursor[Any], is_local: bool) -> None:
+    pairs = (*_PLANS, *_IDLE)
+    settings = ", ".join(f"set_config('{name}', '{value}', $1)" for name, value in pairs)
+    cursor.execute(f"SELECT {settings}".encode(), (is_local,))
