@@ -2,7 +2,8 @@
 
 A file in the temporary folder, mapped into memory: writing to it costs no system call, and the
 kernel keeps what a killed process wrote. The process holds a lock on the file as long as it lives,
-so that whoever gets the lock knows that it is dead, sooner than any lease could tell.
+so that whoever gets the lock knows that it is dead, sooner than any lease could tell. Beside it
+lies a file for the stacks of its threads, written where it crashes and before it is killed.
 """
 
 import fcntl
@@ -15,26 +16,75 @@ import struct
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
-_SIZE: Final = 128 * 1024
-_MAGIC: Final = b"MSB1"
+from mainspring.runtime.row_notes import RowNotes
+
+_SIZE: Final = 160 * 1024
+_MAGIC: Final = b"MSB3"
 _HEADER: Final = struct.Struct("<4s???xi")  # magic, alive, ready, stopping, exit status
+_NUMBER: Final = struct.Struct("<q")
+_TERM: Final = struct.Struct("<qq")  # began, timeout
+_EXITING: Final = 16  # where the number of the thread stands that ends the process
+_STEPPING: Final = 24  # where it stands which entry's coroutine the event loop runs just now
 _FIRST: Final = 64
+# id, moment, began, timeout, thread, first call and number of those that run, state
+_ENTRY: Final = struct.Struct("<32sqqqqqqc")
+_SLICE: Final = struct.Struct("<qq")
+_NEW_ENTRY: Final = struct.Struct(f"{_ENTRY.format}c")  # with the terminator
 _ID: Final = 32
-_ENTRY: Final = _ID + 8 + 1  # an id, a moment, and whether the job has ended since
-_LAST: Final = _SIZE - _ENTRY - 1
+_BEGAN: Final = _ID + 8
+_CALLS: Final = _BEGAN + 24
+_LAST: Final = _SIZE - _ENTRY.size - 1
 _END: Final = b"\0"
 _RUNS: Final = b"\0"
 _ENDED: Final = b"\1"
+_OVERDUE: Final = b"\2"
 _BIRTH: Final = 60.0  # seconds
 
 # The boards that this process is locked by. It must not open them a second time: closing any
 # descriptor of a file ends the process's locks on it.
 _own: set[str] = set()
 os.register_at_fork(after_in_child=_own.clear)
+
+
+class Started(NamedTuple):
+    """One job that was started and not settled."""
+
+    at: int
+    """The moment, in microseconds."""
+    began: int
+    """The same by :func:`ticks`."""
+    timeout: int
+    """After how many microseconds it is to be told to end; 0 for never."""
+    thread: int
+    """The number of the thread that it runs in."""
+    first: int = 0
+    """Of a row of a map: the first of the calls that run now, one after the other."""
+    number: int = 0
+    """How many these are; 0 where nobody has said."""
+
+    @property
+    def deadline(self) -> int | None:
+        """When it is to be told to end, by :func:`ticks`."""
+        return self.began + self.timeout if self.timeout else None
+
+
+class Journal(NamedTuple):
+    """What a board says of jobs, by id."""
+
+    running: Mapping[str, Started]
+    ended: Mapping[str, Started]
+    """Ended, and not settled."""
+    overdue: Mapping[str, Started]
+    """Did not end when told to, for which the process was killed."""
+
+
+def ticks() -> int:
+    """Return the time in microseconds by the clock that nobody sets, the same in all processes."""
+    return time.monotonic_ns() // 1000
 
 
 class Board:
@@ -51,6 +101,7 @@ class Board:
             raise
         self._entries: dict[str, int] = {}  # where each entry begins
         self._offset = _FIRST
+        self._notes = RowNotes(path)
         self._lock = threading.Lock()
 
     @classmethod
@@ -65,6 +116,18 @@ class Board:
     def worker_id(self) -> str:
         """The worker whose board this is."""
         return self.path.name.partition("-")[2]
+
+    @property
+    def stacks_path(self) -> Path:
+        """The file for the stacks of the process's threads."""
+        return self.path.with_name(f"stacks-{self.path.name}")
+
+    def stacks(self) -> str:
+        """Return what stands in the file of stacks; an empty text if there is none."""
+        try:
+            return self.stacks_path.read_text("utf-8", "replace")
+        except OSError:
+            return ""
 
     def come_alive(self) -> None:
         """Lock the board for as long as this process lives, and say that it is locked."""
@@ -123,60 +186,130 @@ class Board:
         """Keep the status that ``waitpid`` gave."""
         self._map[8:12] = status.to_bytes(4, "little", signed=True)
 
-    def start(self, job_id: str, moment: int) -> None:
-        """Enter a job that starts now; with :meth:`end`, 0.8 µs."""
+    @property
+    def exiting_thread(self) -> int:
+        """The number of the thread that ended the process by itself; 0 if none is known to."""
+        return int(_NUMBER.unpack_from(self._map, _EXITING)[0])
+
+    def record_exiting(self, thread: int) -> None:
+        """Keep which thread ends the process."""
+        _NUMBER.pack_into(self._map, _EXITING, thread)
+
+    def step(self, job_id: str) -> None:
+        """Say that the event loop runs this job's coroutine from now on; 0.2 µs."""
+        _NUMBER.pack_into(self._map, _STEPPING, self._entries.get(job_id, 0))
+
+    def stepping(self) -> str | None:
+        """Return the job whose coroutine the event loop ran last."""
+        offset = _NUMBER.unpack_from(self._map, _STEPPING)[0]
+        if not _FIRST <= offset <= _LAST:
+            return None
+        return self._map[offset : offset + _ID].decode("ascii", "replace")
+
+    def start(self, job_id: str, moment: int, began: int = 0, timeout: int = 0) -> None:
+        """Enter a job that starts now in the calling thread; with :meth:`end`, 1 µs."""
         with self._lock:
             if self._offset > _LAST:
                 raise OverflowError("The journal is full; settle first.")
-            end = self._offset + _ENTRY
+            end = self._offset + _ENTRY.size
             # In one piece with the terminator, so that old entries behind it are never read.
-            self._map[self._offset : end + 1] = (
-                job_id.encode() + moment.to_bytes(8, "little") + _RUNS + _END
+            self._map[self._offset : end + 1] = _NEW_ENTRY.pack(
+                job_id.encode(), moment, began, timeout, threading.get_ident(), 0, 0, _RUNS, _END
             )
             self._entries[job_id] = self._offset
             self._offset = end
 
+    def go_on(self, job_id: str, began: int, timeout: int, first: int, number: int) -> None:
+        """Note which calls of a row of a map run now, since when and until when; 0.5 µs."""
+        with self._lock:
+            offset = self._entries[job_id]
+            _TERM.pack_into(self._map, offset + _BEGAN, began, timeout)
+            _SLICE.pack_into(self._map, offset + _CALLS, first, number)
+
+    def keep(self, job_id: str, note: bytes) -> None:
+        """Keep what came of some calls of a row, for who rescues the rest."""
+        self._notes.keep(job_id, note)
+
+    def kept(self, job_id: str) -> list[bytes]:
+        """Return what was kept of a row."""
+        return self._notes.kept(job_id)
+
     def end(self, job_id: str) -> None:
         """Note that a job has ended, so that nobody takes it for what killed the process."""
         with self._lock:
-            end = self._entries[job_id] + _ENTRY
+            end = self._entries[job_id] + _ENTRY.size
             self._map[end - 1 : end] = _ENDED
+
+    def expire(self, job_id: str) -> None:
+        """Note that a job was told to end just now, whatever its deadline was."""
+        with self._lock:
+            offset = self._entries.get(job_id)
+            if offset is not None:
+                _TERM.pack_into(self._map, offset + _BEGAN, ticks() - 1, 1)
 
     @property
     def room(self) -> int:
         """How many jobs can still be entered before some must be settled."""
-        return max((_LAST - self._offset) // _ENTRY, 0)
+        return max((_LAST - self._offset) // _ENTRY.size, 0)
 
     def settled(self, ids: set[str]) -> None:
         """Strike out jobs whose outcomes are stored."""
+        self._notes.forget(ids)
         with self._lock:
+            stepping, steps_at = _NUMBER.unpack_from(self._map, _STEPPING)[0], 0
             left = {job_id: at for job_id, at in self._entries.items() if job_id not in ids}
             # Kept in order, so each entry only moves towards the front: killed half-way, this
             # leaves every entry that is still needed at its old or its new place.
             self._offset = _FIRST
             for job_id, at in left.items():
                 left[job_id] = self._offset
-                end = self._offset + _ENTRY
-                self._map[self._offset : end] = self._map[at : at + _ENTRY]
+                end = self._offset + _ENTRY.size
+                self._map[self._offset : end] = self._map[at : at + _ENTRY.size]
+                steps_at = self._offset if at == stepping else steps_at
                 self._offset = end
             self._map[self._offset : self._offset + 1] = _END
+            _NUMBER.pack_into(self._map, _STEPPING, steps_at)
             self._entries = left
 
-    def read(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return the jobs that were running, and those that had ended and were not settled.
+    def read(self) -> Journal:
+        """Return the jobs that were started and not settled."""
+        found: dict[bytes, dict[str, Started]] = {_RUNS: {}, _ENDED: {}, _OVERDUE: {}}
+        for _, job_id, started, state in self._listed():
+            found[state][job_id] = started
+        return Journal(found[_RUNS], found[_ENDED], found[_OVERDUE])
 
-        Each with the moment at which it had been started.
-        """
-        running: dict[str, int] = {}
-        ended: dict[str, int] = {}
-        for offset in range(_FIRST, _LAST, _ENTRY):
-            entry = self._map[offset : offset + _ENTRY]
-            if entry[:1] == _END:
-                break
-            found = ended if entry[-1:] == _ENDED else running
-            moment = int.from_bytes(entry[_ID:-1], "little")
-            found[entry[:_ID].decode("ascii", "replace")] = moment
-        return running, ended
+    def _listed(self) -> Iterator[tuple[int, str, Started, bytes]]:
+        offset = _FIRST
+        while offset <= _LAST and self._map[offset : offset + 1] != _END:
+            job_id, *started, state = _ENTRY.unpack_from(self._map, offset)
+            if state in {_RUNS, _ENDED, _OVERDUE}:
+                yield offset, job_id.decode("ascii", "replace"), Started(*started), state
+            offset += _ENTRY.size
+
+    def started(self, job_id: str) -> Started | None:
+        """Return what this process has entered of a job."""
+        with self._lock:
+            offset = self._entries.get(job_id)
+            return None if offset is None else Started(*_ENTRY.unpack_from(self._map, offset)[1:7])
+
+    def first_deadline(self) -> int | None:
+        """Return the earliest deadline of a running job; None if none has one."""
+        return min((deadline for _, _, deadline in self._deadlines()), default=None)
+
+    def mark_overdue(self, before: int) -> list[str]:
+        """Mark and return the running jobs with a deadline before that; its process is stopped."""
+        overdue = []
+        for offset, job_id, deadline in self._deadlines():
+            if deadline <= before:
+                end = offset + _ENTRY.size
+                self._map[end - 1 : end] = _OVERDUE
+                overdue.append(job_id)
+        return overdue
+
+    def _deadlines(self) -> Iterator[tuple[int, str, int]]:
+        for offset, job_id, started, state in self._listed():
+            if state == _RUNS and (deadline := started.deadline) is not None:
+                yield offset, job_id, deadline
 
     def close(self) -> None:
         """Close the file. In the process that came alive by it, this ends the lock."""
@@ -185,8 +318,10 @@ class Board:
         _own.discard(self.path.name)
 
     def remove(self) -> None:
-        """Delete the file; it stays readable here until :meth:`close`."""
+        """Delete the files; the journal stays readable here until :meth:`close`."""
         self.path.unlink(missing_ok=True)
+        self.stacks_path.unlink(missing_ok=True)
+        self._notes.remove()
 
 
 class NoBoard:
@@ -194,10 +329,25 @@ class NoBoard:
 
     room = _SIZE
 
-    def start(self, job_id: str, moment: int) -> None:
+    def start(self, job_id: str, moment: int, began: int = 0, timeout: int = 0) -> None:
         """Enter nothing."""
 
+    def started(self, job_id: str) -> None:
+        """Know nothing."""
+
+    def go_on(self, job_id: str, began: int, timeout: int, first: int, number: int) -> None:
+        """Note nothing."""
+
+    def keep(self, job_id: str, note: bytes) -> None:
+        """Keep nothing."""
+
     def end(self, job_id: str) -> None:
+        """Note nothing."""
+
+    def step(self, job_id: str) -> None:
+        """Note nothing."""
+
+    def expire(self, job_id: str) -> None:
         """Note nothing."""
 
     def settled(self, ids: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""Embedded workers: threads that run tasks inside the process that enqueues them."""
+"""Embedded workers: threads, or child processes, of the process that enqueues tasks run them."""
 
 import atexit
 import logging
@@ -9,10 +9,14 @@ from contextlib import suppress
 from typing import Final
 
 from mainspring.backends.base import MainspringBackend, mainspring_backend
+from mainspring.backends.remote_storage import RemoteStorage
+from mainspring.core import clock
 from mainspring.core.jobs import Worker as WorkerIdentity
+from mainspring.exceptions import StoreUnavailable
 from mainspring.runtime.board import Board, NoBoard
 from mainspring.runtime.identity import new_worker
 from mainspring.runtime.options import WorkerOptions
+from mainspring.runtime.process_pool import ProcessPool
 from mainspring.runtime.worker import Worker
 
 logger = logging.getLogger("mainspring")
@@ -20,7 +24,7 @@ logger = logging.getLogger("mainspring")
 _GOODBYE: Final = 5.0  # seconds that running tasks get when the process ends
 _POLL: Final = 0.01
 
-_workers: dict[str, "EmbeddedWorker"] = {}
+_workers: dict[str, "EmbeddedWorker | ProcessPool"] = {}
 _lock = threading.Lock()
 
 
@@ -80,36 +84,71 @@ class EmbeddedWorker:
             self._worker.stop()
         self._thread.join(timeout)
 
-    def finish(self) -> None:
-        """Wait until nothing is ready or runs; only for what would be lost otherwise."""
-        while self._pid == os.getpid() and self._thread.is_alive():
-            stats = self.storage.stats()
-            if not stats.running and not stats.ready:
-                return
-            time.sleep(_POLL)
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs in this process."""
+        return self._pid == os.getpid() and self._thread.is_alive()
+
+    @property
+    def may_finish(self) -> bool:
+        """Whether the process, before it ends, is to wait for what would be lost otherwise."""
+        return isinstance(self._board, NoBoard)
 
 
 def ensure_started(alias: str) -> None:
-    """Start the embedded worker of a backend unless it runs."""
+    """Start the embedded worker of a backend, or its processes, unless they run."""
     backend = mainspring_backend(alias)
+    storage = backend.storage
+    if isinstance(storage, RemoteStorage) and storage.owner != os.getpid():
+        return  # this is one of its processes, or the child of one
     worker = _workers.get(alias)
     if worker is not None and worker.serves(backend):
         return
     with _lock:
         worker = _workers.get(alias)
         if worker is None or not worker.serves(backend):
-            _workers[alias] = EmbeddedWorker(backend)
+            if isinstance(worker, ProcessPool):
+                worker.give_way()
+            _workers[alias] = _new_worker(backend)
+
+
+def _new_worker(backend: MainspringBackend) -> EmbeddedWorker | ProcessPool:
+    storage = backend.storage
+    if isinstance(storage, RemoteStorage):
+        return ProcessPool(backend, storage)
+    return EmbeddedWorker(backend)
 
 
 def stop_all() -> None:
     """Stop all embedded workers as the process ends; those in memory finish their work first."""
     with suppress(KeyboardInterrupt):
         for worker in _workers.values():
-            if isinstance(worker._board, NoBoard):
-                worker.finish()
+            if worker.may_finish:
+                with suppress(StoreUnavailable):
+                    _finish(worker)
             worker.stop(_GOODBYE)
 
 
+def _finish(worker: EmbeddedWorker | ProcessPool) -> None:
+    # Wait until nothing is ready or runs. What waits for a rate is like what is deferred: not
+    # waited for.
+    storage = worker.storage
+    while worker.is_alive:
+        now = clock.now()
+        for map_id in storage.unfinished_maps():  # or its merges may be about to become ready
+            storage.finish_map(map_id, now)
+        stats = storage.stats()
+        if not (stats.running or stats.ready or storage.admit(now).admitted):
+            return
+        time.sleep(_POLL)
+
+
+def _forked() -> None:
+    global _lock  # noqa: PLW0603 # another thread may have had it
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 # Ahead of atexit, where concurrent.futures has ended its threads: those in which running async
 # tasks use the database. Python's own modules register there, too, though not by a public name.
 getattr(threading, "_register_atexit", atexit.register)(stop_all)

@@ -1,9 +1,10 @@
 """Heartbeat: renews the lease of one worker process, all its jobs at once."""
 
 import logging
+import math
+import time
 from typing import TYPE_CHECKING
 
-from mainspring.core import clock
 from mainspring.core.clock import SECOND
 from mainspring.maintenance.loop import Loop
 
@@ -18,27 +19,23 @@ class Heartbeat(Loop):
 
     def __init__(self, worker: "Worker", lease: int) -> None:
         self._worker = worker
-        self._lease = lease
         self._interval = lease / SECOND / 3
-        self._renewed_at: int | None = None
-        self._steady_from = 0
+        self._renewed_at = -math.inf
 
     def is_steady(self) -> bool:
-        """Whether all workers have been able to renew their leases, as far as this one can tell.
+        """Whether this worker could renew its lease when it was to."""
+        return time.monotonic() - self._renewed_at <= 2 * self._interval
 
-        While nobody can write, or the machine sleeps, all leases end, and nobody is dead.
-        """
-        return clock.now() >= self._steady_from
+    def renew(self, now: int) -> bool:
+        """Register the worker or renew its lease; False if it was not registered before."""
+        is_known = self._worker.storage.heartbeat(self._worker.identity, now)
+        self._renewed_at = time.monotonic()
+        return is_known
 
     def step(self, now: int) -> float:
         """Renew the lease; say so if others had taken this worker for dead."""
-        identity = self._worker.identity
-        is_known = self._worker.storage.heartbeat(identity, now)
-        now = clock.now()  # it may have had to wait
-        if self._renewed_at is not None and now - self._renewed_at > self._lease * 2 // 3:
-            self._steady_from = now + self._lease // 3
-        self._renewed_at = now
-        if not is_known:
+        if not self.renew(now):
+            identity = self._worker.identity
             logger.warning(
                 "Worker %s had been given up: its lease ended while it was not heard of. It goes "
                 "on; what it had claimed is run elsewhere",

@@ -1,5 +1,6 @@
 """Keeps tasks from noticing each other: what one leaves changed is put back after it."""
 
+import contextvars
 import logging
 import os
 import sys
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import Error, close_old_connections, connections
+from django.db import Error, connections
 from django.db.backends.signals import connection_created
 
 logger = logging.getLogger("mainspring")
@@ -40,9 +41,19 @@ def has_connections() -> bool:
     return threading.get_ident() in _threads_with_connections
 
 
-def tidy_connections() -> None:
-    """Close the calling thread's connections that are too old, broken or left in a transaction."""
+def expect_connections() -> None:
+    """Say that the calling thread has, or will have, a database connection."""
+    _threads_with_connections.add(threading.get_ident())
+
+
+def tidy_connections(spared: str | None = None) -> None:
+    """Close the calling thread's connections that are too old, broken or left in a transaction.
+
+    But for that of the ``spared`` alias.
+    """
     for connection in connections.all(initialized_only=True):
+        if connection.alias == spared:
+            continue
         if connection.in_atomic_block or (
             connection.connection is not None and not connection.get_autocommit()
         ):
@@ -52,7 +63,9 @@ def tidy_connections() -> None:
                 extra={"database": connection.alias},
             )
             _abandon(connection)
-    close_old_connections()
+        # What a task has broken, a driver may even refuse to close: then it is let go.
+        with suppress(Error):
+            connection.close_if_unusable_or_obsolete()
 
 
 async def atidy_connections() -> None:
@@ -64,8 +77,9 @@ async def atidy_connections() -> None:
 
 
 def _abandon(connection: Any) -> None:
-    with suppress(Error):
-        connection.connection.rollback()
+    with suppress(Error), connection.wrap_database_errors:
+        if connection.connection is not None:
+            connection.connection.rollback()
     connection.in_atomic_block = False
     connection.savepoint_ids = []
     connection.needs_rollback = False
@@ -74,6 +88,20 @@ def _abandon(connection: Any) -> None:
     connection.atomic_blocks = []
     with suppress(Error):
         connection.close()
+
+
+def context_for_tasks() -> contextvars.Context:
+    """Return the present context, of which each task gets a copy of its own.
+
+    Without the decimal context that an import, such as psycopg's, may have left in it: that one
+    object would be shared by all copies. Tasks begin with ``decimal.DefaultContext``, as threads
+    do.
+    """
+    context = contextvars.Context()
+    for variable, value in contextvars.copy_context().items():
+        if variable.name != "decimal_context":
+            context.run(variable.set, value)
+    return context
 
 
 class Surroundings:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mainspring.core import clock
 from mainspring.exceptions import StoreUnavailable
+from mainspring.runtime.board import ticks
 
 if TYPE_CHECKING:
     from mainspring.runtime.worker import Worker
@@ -20,7 +21,7 @@ _AFTER_FAILURE: Final = 1.0  # seconds
 
 
 class Keeper:
-    """A thread that settles early outcomes while a long task runs, and releases what waits behind.
+    """A thread that talks to the store while tasks run: settles early, claims ahead, releases.
 
     Ticks only while something runs.
     """
@@ -28,6 +29,7 @@ class Keeper:
     def __init__(self, worker: "Worker") -> None:
         self._worker = worker
         self._watching = threading.Event()
+        self._hurried = threading.Event()
         self._is_stopping = False
         self._next_claim = 0
         self._thread = threading.Thread(target=self._turn, name="mainspring-keeper", daemon=True)
@@ -41,6 +43,10 @@ class Keeper:
         if not self._watching.is_set():
             self._watching.set()
 
+    def claim_ahead(self) -> None:
+        """Have the next jobs claimed now, while the last ones run."""
+        self._hurried.set()
+
     def stop(self) -> None:
         """End the thread after its present tick."""
         self._is_stopping = True
@@ -51,14 +57,18 @@ class Keeper:
         pause = threading.Event()
         while not self._is_stopping:
             self._watching.wait()
-            pause.wait(_TICK)
+            is_hurried = self._hurried.wait(_TICK)
+            self._hurried.clear()
             if not self._worker.is_busy:
                 self._watching.clear()
                 if not self._worker.is_busy:
                     continue
                 self._watching.set()
             try:
-                self._tick(clock.now())
+                if is_hurried:
+                    self._worker.claim_ahead()
+                else:
+                    self._tick(ticks())
             except StoreUnavailable:  # said by the worker
                 pause.wait(_AFTER_FAILURE)
             except Exception:  # the worker's own thread meets it, too, and ends the process
@@ -68,8 +78,10 @@ class Keeper:
 
     def _tick(self, now: int) -> None:
         worker = self._worker
-        finished_at = worker.oldest_finished_at()
-        if finished_at is not None and now - finished_at > _SETTLE_AFTER:
+        worker.rows.tend(now, worker.is_stopping)
+        finished_at = worker.holdings.oldest_finished_at()
+        # Long ago, or, where the clock was set back, to come.
+        if finished_at is not None and abs(clock.now() - finished_at) > _SETTLE_AFTER:
             worker.settle()
         if worker.has_leftovers and now - worker.claimed_at > _RELEASE_AFTER:
             worker.release_waiting()

@@ -46,7 +46,18 @@ class Waiting:
         return jobs
 
 
-class ThreadLane:
+class Lane:
+    """What lanes with threads of their own have in common."""
+
+    _failure: BaseException | None = None
+
+    def require_sound(self) -> None:
+        """Raise if a thread has failed by itself, not by a task: what it held, nobody runs."""
+        if self._failure is not None:
+            raise RuntimeError("A thread that runs tasks has failed") from self._failure
+
+
+class ThreadLane(Lane):
     """A pool of threads for sync tasks."""
 
     def __init__(self, executor: Executor, done: Done, freed: Freed, threads: int) -> None:
@@ -78,7 +89,13 @@ class ThreadLane:
                 return
             with self._lock:
                 self._running += 1
-            self._done(self._executor.execute(job))
+            try:
+                outcome = self._executor.execute(job)
+            except BaseException as error:  # noqa: BLE001 # it raises nothing, or is broken
+                self._failure = error
+            else:
+                if outcome is not None:
+                    self._done(outcome)
             with self._lock:
                 self._running -= 1
             self._freed()
@@ -93,7 +110,7 @@ class ThreadLane:
             self.waiting.put(None)
 
 
-class AsyncLane:
+class AsyncLane(Lane):
     """One event loop, in a thread of its own, for async tasks; made when the first one comes."""
 
     def __init__(self, executor: Executor, done: Done, freed: Freed, concurrency: int) -> None:
@@ -176,7 +193,10 @@ class AsyncLane:
             task.add_done_callback(self._finished)
 
     async def _work(self, job: Job) -> None:
-        self._done(await self._executor.aexecute(job))
+        try:
+            self._done(await self._executor.aexecute(job))
+        except BaseException as error:  # noqa: BLE001 # it raises nothing, or is broken
+            self._failure = error
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)

@@ -2,12 +2,14 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mainspring.backends.storage import LostWorker
-from mainspring.core.results import TaskError
+from mainspring.core.dividing import Reached
+from mainspring.core.errors import TaskError
 from mainspring.exceptions import WorkerLost, WorkerStopped
-from mainspring.runtime.board import Board, boards
+from mainspring.runtime.board import Board, Started, boards
+from mainspring.runtime.crashes import culprits, stack_of
 
 
 def find_lost(identity: str) -> Sequence[LostWorker]:
@@ -16,8 +18,7 @@ def find_lost(identity: str) -> Sequence[LostWorker]:
     for board in boards(identity):
         try:
             if board.is_dead():
-                running, ended = board.read()
-                found.append(LostWorker(board.worker_id, running, _end_of(board), ended=ended))
+                found.append(_lost(board))
             elif board.is_abandoned():
                 board.remove()
         finally:
@@ -33,7 +34,34 @@ def forget(identity: str, lost: LostWorker) -> None:
         board.close()
 
 
-def _end_of(board: Board) -> TaskError:
+def _lost(board: Board) -> LostWorker:
+    journal, stacks = board.read(), board.stacks()
+    overdue = {job_id: stack_of(stacks, one.thread) for job_id, one in journal.overdue.items()}
+    if journal.overdue:  # killed because of these: nobody else is to pay for it
+        started: Mapping[str, Started] = journal.overdue
+    elif board.was_stopped:
+        started = journal.running
+    else:
+        started = culprits(board, journal.running)
+    stack = "".join(stack_of(stacks, one.thread) for one in started.values()) if stacks else ""
+    return LostWorker(
+        board.worker_id,
+        _moments(started),
+        _end_of(board, stack),
+        ended=_moments(journal.ended),
+        overdue=overdue,
+        reached={
+            job_id: Reached(board.kept(job_id), one.first, one.number)
+            for job_id, one in {**journal.running, **journal.overdue, **journal.ended}.items()
+        },
+    )
+
+
+def _moments(started: Mapping[str, Started]) -> dict[str, int]:
+    return {job_id: one.at for job_id, one in started.items()}
+
+
+def _end_of(board: Board, stack: str) -> TaskError:
     kind = WorkerStopped if board.was_stopped else WorkerLost
     path = f"{kind.__module__}.{kind.__qualname__}"
     how = (
@@ -41,7 +69,8 @@ def _end_of(board: Board) -> TaskError:
         if board.was_stopped
         else f"died ({_how(board.exit_status)})"
     )
-    return TaskError(path, f"{path}: worker {board.worker_id} {how} while it ran this call\n")
+    text = f"{path}: worker {board.worker_id} {how} while it ran this call\n"
+    return TaskError(path, f"{text}It was here:\n{stack}" if stack else text)
 
 
 def _how(status: int) -> str:

@@ -5,23 +5,26 @@ It never touches the store while it has children, so that nothing can hold it up
 
 import logging
 import os
-import select
 import signal
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from multiprocessing import connection
+from typing import Any, Final, NoReturn
 
 from django.db import connections
 
 from mainspring.backends.base import mainspring_backend
+from mainspring.backends.forking import fork
 from mainspring.core import clock
+from mainspring.core.clock import SECOND
 from mainspring.exceptions import StoreUnavailable
-from mainspring.maintenance.rescuer import log_rescued
+from mainspring.maintenance.rescuer import tell_rescued
 from mainspring.runtime import lost
-from mainspring.runtime.board import Board
+from mainspring.runtime.board import Board, ticks
+from mainspring.runtime.crashes import dump_stacks, leave_traces, stop
 from mainspring.runtime.identity import new_worker
 from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.upkeep import Upkeep
@@ -59,6 +62,8 @@ class Supervisor:
         self._is_forced = False
         self._must_rescue = False
         self._exit_status = 0
+        self._grace = mainspring_backend(options.backend).config.options.grace
+        self._next_end: float | None = None  # when the next task will have had its grace
         self._wakeup = os.pipe()
 
     def run(self) -> int:
@@ -71,6 +76,7 @@ class Supervisor:
             self._start_due(identity)
             self._sleep()
             self._reap()
+            self._end_overdue()
             if self._stop_by is not None and time.monotonic() >= self._stop_by:
                 self._kill()
             if self._must_rescue and not self._children and not self._starts:
@@ -128,9 +134,50 @@ class Supervisor:
         moments = [*self._starts, now + _TICK]
         if self._stop_by is not None:
             moments.append(self._stop_by)
-        select.select([self._wakeup[0]], [], [], max(min(moments) - now, 0))
+        if self._next_end is not None:
+            moments.append(self._next_end)
+        connection.wait(self._wakers(), max(min(moments) - now, 0))
         with suppress(BlockingIOError):
             os.read(self._wakeup[0], 4096)
+
+    def _wakers(self) -> list[Any]:
+        # What ends the sleep when it is readable.
+        return [self._wakeup[0]]
+
+    def _end_overdue(self) -> None:
+        # A task that was told to end and has not: in C code, in a loop that catches everything, in
+        # a blocked event loop. Only a kill ends it, and all else in its process runs elsewhere.
+        deadlines = []
+        for pid, child in self._children.items():
+            deadline = child.board.first_deadline()
+            if deadline is None:
+                continue
+            if deadline <= ticks() - self._grace:
+                self._end(pid, child.board)
+            else:
+                deadlines.append(deadline)
+        left = min(deadlines, default=None)
+        self._next_end = None
+        if left is not None:
+            self._next_end = time.monotonic() + (left + self._grace - ticks()) / SECOND
+
+    def _end(self, pid: int, board: Board) -> None:
+        dump_stacks(pid, board)
+        if not stop(pid):
+            return
+        # It writes no more: nothing moves in the journal while it is marked who is to blame.
+        overdue = board.mark_overdue(ticks() - self._grace)
+        if overdue:
+            logger.error(
+                "Killing worker %s, as %s did not end within %g s of being told to",
+                board.worker_id,
+                " and ".join(f"task id={job_id}" for job_id in overdue),
+                self._grace / SECOND,
+                extra={"worker_id": board.worker_id, "task_ids": overdue},
+            )
+        # Where all has ended in the meantime, it goes on.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL if overdue else signal.SIGCONT)
 
     # Children
 
@@ -157,7 +204,10 @@ class Supervisor:
         def work() -> None:
             board.come_alive()
             backend = mainspring_backend(self._options.backend)
+            leave_traces(board)
             process = Worker(backend, worker, self._options, board)
+            if process.threads is None:
+                process.guard.use_signal()
             process.maintenance.add(Upkeep(process, supervisor))
             signal.signal(signal.SIGTERM, lambda *_: process.stop())
             process.run()
@@ -172,35 +222,7 @@ class Supervisor:
 
     def _fork(self, work: Callable[[], object]) -> int:
         connections.close_all()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # A signal between the fork and the child's own handlers must not look like the parent's.
-        blocked = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-        signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
-        pid = os.fork()
-        if pid:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
-            return pid
-        status = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-            for number in (signal.SIGINT, signal.SIGHUP):  # the supervisor forwards a SIGTERM
-                signal.signal(number, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
-            work()
-            status = 0
-        except SystemExit as leaving:
-            status = leaving.code if isinstance(leaving.code, int) else 1
-        except BaseException:
-            logger.exception("A worker process failed")
-        finally:
-            with suppress(Exception):
-                logging.shutdown()
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(status)
+        return fork(work)
 
     def _reap(self) -> None:
         while True:
@@ -222,6 +244,8 @@ class Supervisor:
         code = os.waitstatus_to_exitcode(status)
         was_ready = child.board.is_ready
         if code and code != _UNDRAINED:
+            # It may have died while its stacks were asked for: what should have ended is to blame.
+            child.board.mark_overdue(ticks() - self._grace)
             child.board.record_exit(status)
             self._must_rescue = True
             logger.error(
@@ -259,8 +283,7 @@ class Supervisor:
         storage = mainspring_backend(self._options.backend).storage
         try:
             dead = lost.find_lost(identity)
-            for rescued in storage.rescue(clock.now(), dead):
-                log_rescued(rescued)
+            tell_rescued(storage, storage.rescue(clock.now(), dead))
             for worker in dead:
                 lost.forget(identity, worker)
         except StoreUnavailable as error:

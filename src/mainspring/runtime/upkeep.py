@@ -34,7 +34,7 @@ class Upkeep(Loop):
         # Not before it has run anything: what one uses from its start, its successor uses, too.
         elif (
             self._most is not None
-            and self._worker.has_worked
+            and self._worker.holdings.has_worked
             and (used := resident_memory()) > self._most
         ):
             self._stop(f"it uses {used / 2**20:.0f} MB of memory")

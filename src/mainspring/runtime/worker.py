@@ -13,17 +13,18 @@ from mainspring.core.jobs import Job, Outcome
 from mainspring.core.jobs import Worker as WorkerIdentity
 from mainspring.exceptions import StoreUnavailable
 from mainspring.maintenance.loop import Maintenance
-from mainspring.maintenance.pruner import Pruner
-from mainspring.maintenance.rescuer import Rescuer
-from mainspring.maintenance.stager import Stager
-from mainspring.runtime import lost
-from mainspring.runtime.board import Board, NoBoard
+from mainspring.runtime.atomic import Atomic
+from mainspring.runtime.board import Board, NoBoard, ticks
 from mainspring.runtime.executor import Executor
-from mainspring.runtime.heartbeat import Heartbeat
+from mainspring.runtime.guard import Guard
+from mainspring.runtime.holdings import Holdings
+from mainspring.runtime.inline import InlineLane
 from mainspring.runtime.keeper import Keeper
 from mainspring.runtime.lanes import AsyncLane, ThreadLane, Waiting
+from mainspring.runtime.loops import Loops
 from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.pace import Pace
+from mainspring.runtime.row_runner import RowRunner
 from mainspring.runtime.telling import Telling
 
 _IDLE: Final = 1.0  # seconds until an idle worker looks by itself
@@ -51,7 +52,8 @@ class Worker:
         self.options = options
         self.storage = backend.storage
         self.board = board
-        self.executor = Executor(backend, identity, board)
+        self.guard = Guard(board)
+        self.executor = Executor(backend, identity, board, self.guard)
         self.pace = Pace()
         self.threads = (
             ThreadLane(self.executor, self._done, self._freed, options.threads)
@@ -62,38 +64,56 @@ class Worker:
         self.coroutines = AsyncLane(
             self.executor, self._done, self._freed, options.async_concurrency
         )
+        self._telling = Telling(identity.id)
+        self.holdings = Holdings(
+            self.storage,
+            identity,
+            board,
+            self._telling,
+            _with_jitter(options.max_tasks),
+            lambda: self.maintenance.hurry(self._loops.stager),
+        )
+        self.inline = InlineLane(self.executor, self.waiting, self.holdings.finished, self.pace)
+        if backend.supports_atomic_tasks:
+            self.executor.atomic = self._new_atomic()
+        self.rows = self.executor.rows = self._new_rows(backend)
         self._lanes = [lane for lane in (self.threads, self.coroutines) if lane is not None]
         self.claimed_at = 0
-        self.is_running_inline = False
+        """When it last claimed what waits now, by :func:`ticks`."""
         self.is_drained = False
         self._has_swept = False
         self._async_share = 0.0
         self._next_search = 0
-        self._held = 0  # jobs that are claimed and neither settled nor released
-        self._finished: list[Outcome] = []
         self._exchanging = threading.Lock()
         self._nudged = threading.Event()
         self._stopping = False
-        self._telling = Telling(identity.id)
-        self._has_worked = False
-        self._left = _with_jitter(options.max_tasks)  # to be claimed
         self.keeper = Keeper(self)
-        self._add_maintenance(backend)
+        self._loops = Loops(self, backend)
+        self.maintenance = Maintenance(self._loops.all)
 
-    def _add_maintenance(self, backend: MainspringBackend) -> None:
-        storage, identity = self.storage, self.storage.identity
-        lease = backend.config.options.lease
-        heartbeat = Heartbeat(self, lease)
-        self._rescuer = Rescuer(
-            storage,
-            lambda: lost.find_lost(identity),
-            lambda dead: lost.forget(identity, dead),
-            heartbeat.is_steady,
-            lease,
+    def _new_rows(self, backend: MainspringBackend) -> RowRunner:
+        return RowRunner(
+            self.executor,
+            self.storage,
+            self.identity,
+            self.board,
+            self.guard,
+            self._telling,
+            self._settled,
+            backend.config.options.max_payload,
         )
-        self._stager = Stager(storage)
-        pruner = Pruner(storage, backend.config.options.result_ttl)
-        self.maintenance = Maintenance([heartbeat, self._rescuer, self._stager, pruner])
+
+    def _new_atomic(self) -> Atomic:
+        is_inline = self.threads is None
+        return Atomic(
+            self.executor,
+            self.storage,
+            self.board,
+            self._telling,
+            self.holdings.finished.append if is_inline else self._done,
+            self._settled,
+            self.waiting if is_inline else None,
+        )
 
     # Turning
 
@@ -105,11 +125,13 @@ class Worker:
         self._register()
         self.storage.wait_for_work(0)  # can be woken from now on, before the first looks
         self.keeper.start()
+        self.guard.start()
         self.maintenance.start()
         while not self._is_done():
             self._turn()
         self._wind_down()
         self.keeper.stop()
+        self.guard.stop()
         self.maintenance.stop(timeout=1)
         self._retire()
 
@@ -124,13 +146,18 @@ class Worker:
         self.storage.wake()
 
     def _is_done(self) -> bool:
-        return self._stopping or self.storage.is_closed or (self._left <= 0 and not self.is_busy)
+        return (
+            self._stopping
+            or self.storage.is_closed
+            or (self.holdings.left <= 0 and not self.is_busy)
+        )
 
     def _register(self) -> None:
         pause = _FIRST_RETRY
         while not self._is_done():
             try:
-                self.storage.heartbeat(self.identity, clock.now())
+                self._loops.heartbeat.renew(clock.now())
+                self.storage.find_paused()  # before the first claim
             except StoreUnavailable as error:
                 self._telling.store_failed(error)
                 time.sleep(pause)
@@ -153,7 +180,7 @@ class Worker:
         if self.threads is None and len(self.waiting):
             self._run_inline()
         elif not room:
-            if self.is_busy:
+            if not self._is_done():
                 self._nudged.wait(_LOOK)
             self._nudged.clear()
         elif not claimed and self.options.drain and not self.is_busy:
@@ -169,8 +196,9 @@ class Worker:
             self.is_drained = self._stopping = True
             return
         try:
-            self._rescuer.step(clock.now())
-            self._stager.step(clock.now())
+            self._loops.rescuer.step(clock.now())
+            self._loops.stager.step(clock.now())
+            self._loops.finisher.step(clock.now())
         except StoreUnavailable as error:
             self._telling.store_failed(error)
             self._after_failure()
@@ -180,26 +208,30 @@ class Worker:
     def _idle(self) -> None:
         # Anything new may be deferred: then the stager has to know when it is due.
         self._nudged.clear()
-        if self._finished or self._is_done():
+        if self.holdings.finished or self._is_done():
             return
         if self.storage.wait_for_work(_IDLE):
-            self.maintenance.hurry(self._stager)
+            self.maintenance.hurry(self._loops.stager)
 
     def _run_inline(self) -> None:
-        began, ran = clock.now(), 0
-        execute, waiting, finished = self.executor.execute, self.waiting, self._finished
-        self.is_running_inline = True
         self.keeper.watch()
-        while not self._stopping and (job := waiting.take_at_once()) is not None:
-            finished.append(execute(job))
-            ran += 1
-        self.is_running_inline = False
-        if ran:
-            self.pace.learn(ran, clock.now() - began)
+        self.inline.run(lambda: self._stopping, self.keeper.claim_ahead)
+
+    def _settled(self, outcomes: Sequence[Outcome], lost_ids: Sequence[str]) -> None:
+        # Called where atomic tasks are run, without a transaction: the lock may be held by one who
+        # waits for its end.
+        with self._exchanging:
+            self.holdings.settled(outcomes, lost_ids)
+        if self.threads is not None:
+            for outcome in outcomes:
+                self._learn(outcome)
 
     def _done(self, outcome: Outcome) -> None:
         # Called by lanes, in their threads.
-        self._finished.append(outcome)
+        self.holdings.finished.append(outcome)
+        self._learn(outcome)
+
+    def _learn(self, outcome: Outcome) -> None:
         if outcome.finished_at is not None and outcome.last_attempted_at is not None:
             self.pace.learn(1, outcome.finished_at - outcome.last_attempted_at)
 
@@ -213,52 +245,58 @@ class Worker:
 
     def _room(self) -> int:
         """Return how many jobs to claim now."""
-        if self.coroutines.is_full and (self.coroutines.surplus or clock.now() < self._next_search):
+        if self.coroutines.is_full and (self.coroutines.surplus or ticks() < self._next_search):
             return 0
         if self.threads is None:
-            sync = self.pace.batch(1)
+            sync = self._sync_room(1)
         else:
             free = self.threads.size - self.threads.running - len(self.waiting)
-            sync = self.pace.batch(free) if free > 0 else 0
+            sync = self._sync_room(free) if free > 0 else 0
         if self.coroutines.is_full:
             room = _SEARCH if sync else 0
         else:
             room = max(sync, self._async_room())
         return max(min(room, self._most_room()), 0)
 
+    def _sync_room(self, slots: int) -> int:
+        return self.holdings.limited.room(self.pace.batch(slots), slots)
+
     def _most_room(self) -> int:
         # What the journal has room for, and what is left to do before this process is replaced.
-        return min(self.board.room - len(self.waiting) - self.coroutines.load, self._left)
+        if not self._loops.heartbeat.is_steady():
+            return 0  # others may soon take this worker for dead, and run what it has once more
+        return min(self.board.room - len(self.waiting) - self.coroutines.load, self.holdings.left)
 
     def _async_room(self) -> int:
         # As far as recent claims brought async tasks; else it would be sync ones to wait.
-        return max(int((self.coroutines.size - self.coroutines.load) * self._async_share), 0)
+        free = max(self.coroutines.size - self.coroutines.load, 0)
+        return self.holdings.limited.room(int(free * self._async_share), free)
 
     def exchange(self, limit: int) -> int:
         """Settle what has finished and claim up to ``limit`` jobs; return how many came."""
         with self._exchanging:
-            outcomes = self._take_finished()
-            limit = max(min(limit, self._most_room()), 0)  # as another thread may have claimed
-            if not outcomes and not limit:
-                return 0
-            try:
-                lost_ids, jobs = self.storage.settle_and_claim(
-                    self.identity, outcomes, self.options.queues, limit
-                )
-            except BaseException as error:
-                self._put_back(outcomes)
-                if isinstance(error, StoreUnavailable):
-                    self._telling.store_failed(error)
-                raise
-            self._held += len(jobs) - len(outcomes)
-            self._left -= len(jobs)
-            self._has_worked = self._has_worked or bool(outcomes)
-            self._telling.store_works()
-            self._telling.outcomes_dropped(lost_ids)
-            if outcomes:
-                self.board.settled({outcome.id for outcome in outcomes})
-            if jobs:
-                self._hand_out(jobs)
+            if limit and self.threads is None and len(self.waiting):
+                return 0  # they were claimed ahead in the meantime
+            return self._exchange(limit)
+
+    def claim_ahead(self) -> None:
+        """Settle and claim while the main thread runs the rest of what it has."""
+        with self._exchanging:
+            if not self._is_done():
+                self._exchange(self._sync_room(1))
+                self.claimed_at = ticks()
+
+    def _exchange(self, limit: int) -> int:
+        for lane in self._lanes:
+            lane.require_sound()
+        limit = max(min(limit, self._most_room()), 0)  # as another thread may have claimed
+        jobs = self.holdings.settle_and_claim(self.options.queues, limit)
+        if limit:
+            self.inline.expect(len(jobs), limit)
+        if jobs:
+            self._hand_out(jobs)
+        for map_id in self.holdings.maps.take_ended():
+            self.storage.finish_map(map_id, clock.now())
         return len(jobs)
 
     def settle(self) -> None:
@@ -270,76 +308,52 @@ class Worker:
 
         Where the last claims brought no async task, one job is claimed to see whether it is one.
         """
-        if self._is_done() or self.coroutines.is_full or not self.executor.knows_async_tasks():
+        if self._is_done() or self.coroutines.is_full or not self.executor.tasks.has_async():
             return
         room = min(max(self._async_room(), 1), self._most_room())
         if room > 0:
             self.exchange(room)
 
-    def _hand_out(self, jobs: Sequence[Job]) -> None:
+    def _hand_out(self, jobs: list[Job]) -> None:
         self.executor.listen()
-        coroutines = [job for job in jobs if self.executor.is_async(job)]
+        coroutines = [job for job in jobs if self.executor.tasks.is_async(job)]
         self._async_share = (self._async_share + len(coroutines) / len(jobs)) / 2
-        if not (self.is_running_inline and len(self.waiting)):
-            self.claimed_at = clock.now()
+        if not (self.inline.is_running and len(self.waiting)):
+            self.claimed_at = ticks()
+        limited, surplus = self.holdings.limited, list[Job]()
         if coroutines:
-            self.coroutines.put(coroutines)
-            self.keeper.watch()
             chosen = {job.id for job in coroutines}
             jobs = [job for job in jobs if job.id not in chosen]
+            coroutines, surplus = limited.parted(coroutines, True, self.coroutines.size)
+            self.coroutines.put(coroutines)
+            self.keeper.watch()
+        jobs, rest = limited.parted(jobs, False, self.threads.size if self.threads else 1)
         for job in jobs:
             self.waiting.put(job)
         if self.threads is not None:
             self.keeper.watch()
-
-    def _take_finished(self) -> list[Outcome]:
-        # Emptied in place and from the front: lanes append without a lock.
-        outcomes = self._finished[:]
-        del self._finished[: len(outcomes)]
-        return outcomes
-
-    def _put_back(self, outcomes: list[Outcome]) -> None:
-        self._finished[:0] = outcomes
-
-    def oldest_finished_at(self) -> int | None:
-        """Return when the first job finished that is not settled; None if all are."""
-        try:
-            return self._finished[0].finished_at or 0
-        except IndexError:
-            return None
+        self.holdings.release([*surplus, *rest])
 
     def release_waiting(self) -> None:
         """Give back what was claimed and has not started."""
         with self._exchanging:
-            self._release(self.waiting.take_all(), self.coroutines.take_all())
+            self.holdings.release([*self.waiting.take_all(), *self.coroutines.take_all()])
 
     def _leave_async_to_others(self) -> None:
         # The event loop is full: what else was claimed is for other processes, except sync tasks.
         with self._exchanging:
-            self._next_search = 0 if len(self.waiting) else clock.now() + _SEARCH_EVERY
-            self._release([], self.coroutines.take_all())
+            self._next_search = 0 if len(self.waiting) else ticks() + _SEARCH_EVERY
+            self.holdings.release(self.coroutines.take_all())
 
-    def _release(self, sync: list[Job], coroutines: list[Job]) -> None:
-        jobs = [*sync, *coroutines]
-        if not jobs:
-            return
-        try:
-            self.storage.release(self.identity, jobs)
-        except BaseException as error:
-            for job in sync:
-                self.waiting.put(job)
-            if coroutines:
-                self.coroutines.put(coroutines)
-            if isinstance(error, StoreUnavailable):
-                self._telling.store_failed(error)
-            raise
-        self._held -= len(jobs)
-        self._left += len(jobs)
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing new is to be started."""
+        return self._stopping
 
     @property
     def is_busy(self) -> bool:
         """Whether anything is claimed, runs or is not settled."""
-        return self._held > 0
+        return not self.holdings.is_empty
 
     @property
     def has_leftovers(self) -> bool:
@@ -350,13 +364,8 @@ class Worker:
     def is_occupied(self) -> bool:
         """Whether sync tasks take all the threads that there are for them."""
         if self.threads is None:
-            return self.is_running_inline
+            return self.inline.is_running
         return self.threads.running >= self.threads.size
-
-    @property
-    def has_worked(self) -> bool:
-        """Whether any task has run."""
-        return self._has_worked
 
     # Ending
 

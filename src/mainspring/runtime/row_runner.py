@@ -1,0 +1,362 @@
+"""Runs the rows of maps: many calls in one go, each with an end of its own."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from itertools import starmap
+from random import uniform
+from typing import Any, Final, NamedTuple
+
+from mainspring.backends.storage import Storage
+from mainspring.core import clock, codec, outcomes
+from mainspring.core.calls import Call
+from mainspring.core.chunks import (
+    Division,
+    Spec,
+    first_of,
+    items_in,
+    part_of,
+    returned_by,
+)
+from mainspring.core.dividing import Piece, divide, give_away
+from mainspring.core.failures import outcome_of_failure
+from mainspring.core.jobs import Job, Outcome, Worker
+from mainspring.core.policy import Policy
+from mainspring.exceptions import StoreUnavailable, TaskCancelled, TaskTimeout
+from mainspring.runtime.board import Board, NoBoard, ticks
+from mainspring.runtime.chunk import Chunk
+from mainspring.runtime.executor import Executor, reason_of
+from mainspring.runtime.guard import Guard
+from mainspring.runtime.isolation import (
+    Surroundings,
+    context_for_tasks,
+    has_connections,
+    tidy_connections,
+)
+from mainspring.runtime.row_values import End, Failure, Values, encode_values, joined
+from mainspring.runtime.telling import Telling
+
+logger = logging.getLogger("mainspring")
+
+_SLICE: Final = 3_000  # microseconds of calls that are run without a look in between
+_MOST: Final = 10_000  # calls
+_GROWTH: Final = 8
+_PAUSE: Final = 0.1, 1.0  # seconds
+_SLOW: Final = 8_000  # microseconds that a slice may take
+_GIVE_AFTER: Final = 100_000  # microseconds after which what has not begun is for others
+_FEWEST_PARTS: Final = 2
+_MOST_PARTS: Final = 16
+
+type Settled = Callable[[Sequence[Outcome], Sequence[str]], None]
+
+
+class _Work(NamedTuple):
+    """What is the same for all calls of a row."""
+
+    call: Call
+    policy: Policy
+    spec: Spec
+
+    def results(self, items: list[Any]) -> Iterator[Any]:
+        """Return what the calls return, as they are called."""
+        if self.spec.kind == "lists":
+            return starmap(self.call.func, items)
+        return map(self.call.func, items)
+
+
+class _Raised(NamedTuple):
+    """What ended a slice before its end."""
+
+    error: BaseException
+    was_told: bool
+    """Whether somebody had told the call to end."""
+
+
+class RowRunner:
+    """Runs rows for one worker, in any of its threads; another one may :meth:`tend` to them."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        storage: Storage,
+        worker: Worker,
+        board: Board | NoBoard,
+        guard: Guard,
+        telling: Telling,
+        settled: Settled,
+        max_payload: int,
+    ) -> None:
+        """``settled`` takes the outcome of a row that was settled in a division, with its id if it
+        was dropped."""
+        self.running: set[Chunk] = set()
+        self._executor = executor
+        self._storage = storage
+        self._worker = worker
+        self._board = board
+        self._guard = guard
+        self._telling = telling
+        self._settled = settled
+        self._max_payload = max_payload
+        self._each: dict[str, float] = {}  # microseconds a call takes, by task
+        self._context = context_for_tasks()
+        self._surroundings = Surroundings()
+
+    def run(self, job: Job, call: Call, policy: Policy, spec: Spec) -> Outcome | None:
+        """Run a row in this thread and return its outcome; raises nothing.
+
+        None where its calls came to different ends, which are settled then.
+        """
+        if has_connections():
+            self._executor.commit()  # others' transaction, which this row is not to write in
+            tidy_connections()
+        started_at = clock.now()
+        self._board.start(job.id, started_at, ticks(), policy.timeout or 0)
+        work = _Work(call, policy, spec)
+        chunk = Chunk(job, items_in(job.arguments), started_at)
+        self.running.add(chunk)
+        ends: list[End] = []
+        try:
+            self._run_all(chunk, work, ends)
+            division = None if chunk.is_gone else self._division(chunk, work, ends)
+        finally:
+            self.running.discard(chunk)
+            self._guard.leave(job.id)
+        self._board.end(job.id)
+        self._surroundings.restore()
+        if has_connections():
+            tidy_connections()
+        _log(chunk.job, spec, len(chunk.values), sum(isinstance(end, Failure) for end in ends))
+        if division is None:
+            return outcomes.untouched(job)
+        if not division.parts:
+            return division.outcomes[0]
+        is_held = self._divide(chunk.job, division)
+        self._settled(division.outcomes[:1], () if is_held else (job.id,))
+        return None
+
+    # Slices
+
+    def _run_all(self, chunk: Chunk, work: _Work, ends: list[End]) -> None:
+        # One by one where it is known that one of them takes its worker down.
+        is_careful = chunk.job.errors is not None or self._executor.telling.hears_each_started
+        path, size = chunk.job.task_path, 1
+        while True:
+            if not is_careful:
+                size = self._size(path, size)
+            while not chunk.is_gone and (calls := chunk.next_slice(size)) is not None:
+                base = len(chunk.values)
+                ends += self._run_slice(chunk, work, calls)
+                self._learn(path, ticks() - chunk.slice_began, len(chunk.values) - base)
+                if not is_careful:
+                    size = self._size(path, size)
+            with chunk.giving:  # when this is free, it is known whether the rest was given away
+                if chunk.is_gone or not chunk.has_more:
+                    return
+
+    def _size(self, path: str, last: int) -> int:
+        each = self._each.get(path)
+        if each is None:
+            return 1
+        return max(1, min(int(_SLICE / max(each, 0.01)), last * _GROWTH if last > 1 else _MOST))
+
+    def _learn(self, path: str, took: int, number: int) -> None:
+        if number:
+            each, known = took / number, self._each.get(path)
+            # As a Pace does: slower at once, faster step by step.
+            self._each[path] = each if known is None or each > known else (each + known) / 2
+
+    def _run_slice(self, chunk: Chunk, work: _Work, calls: list[Any]) -> list[End]:
+        base, failures = len(chunk.values), list[Failure]()
+        telling = self._executor.telling
+        if telling.hears_each_started:
+            single = self._single(chunk, base)
+            telling.tell_started(telling.running(single, clock.now()))
+        while True:
+            self._go_on(chunk, work.policy.timeout, len(calls))
+            raised = self._watched(chunk.job, chunk.values.extend, work.results(calls))
+            if raised is None:
+                break
+            if raised.was_told and isinstance(raised.error, TaskCancelled):
+                chunk.is_gone = True
+                break
+            if not self._is_stray(chunk, work, raised):
+                failures.append(self._failure(chunk, work, raised.error, len(chunk.values)))
+                chunk.values.append(None)
+                self._surroundings.restore()
+            calls = chunk.rest_of_slice()
+        ends = self._ends(chunk, work, base, failures)
+        if chunk.has_more or base:  # the row takes longer than a moment
+            for end in ends:
+                self._board.keep(chunk.job.id, end.line)
+        return ends
+
+    def _go_on(self, chunk: Chunk, timeout: int | None, number: int) -> None:
+        job, began = chunk.job, chunk.slice_began
+        self._board.go_on(job.id, began, timeout or 0, len(chunk.values), number)
+        if not self._guard.uses_signal:
+            self._guard.enter(job, began, timeout or 0)
+
+    def _watched(self, job: Job, call: Callable[..., None], *args: Any) -> _Raised | None:
+        # Do it so that it can be told to end; return what it raised.
+        guard, told = self._guard, None
+        try:
+            try:
+                if guard.uses_signal:
+                    guard.in_main = job
+                    if not guard.is_watching:
+                        guard.watch()
+                self._context.copy().run(call, *args)
+            finally:
+                guard.in_main = None
+                if guard.told:
+                    told = guard.take(job.id)
+        except BaseException as error:  # noqa: BLE001 # a task may raise SystemExit and the like
+            told = guard.take(job.id) or told
+            return _Raised(reason_of(error, told), told is not None)
+        return None
+
+    def _is_stray(self, chunk: Chunk, work: _Work, raised: _Raised) -> bool:
+        # What a call before it was told, which had ended in the meantime.
+        is_late = raised.was_told and isinstance(raised.error, TaskTimeout)
+        if not is_late or work.policy.timeout is None:
+            return False
+        return ticks() - chunk.slice_began < work.policy.timeout
+
+    # What came of it
+
+    def _failure(self, chunk: Chunk, work: _Work, error: BaseException, offset: int) -> Failure:
+        part, now = self._single(chunk, offset), clock.now()
+        started_at = now - (ticks() - chunk.slice_began)
+        outcome = outcome_of_failure(part, work.policy, self._worker.id, started_at, now, error)
+        self._executor.telling.tell(part, outcome, error)
+        return Failure(offset, outcome)
+
+    def _single(self, chunk: Chunk, offset: int) -> Job:
+        # The row that one call becomes; it is that already where it is the only one.
+        if len(chunk.items) == 1:
+            return chunk.job
+        first = first_of(chunk.job.id) + offset
+        return part_of(chunk.job, first, codec.encode(chunk.items[offset : offset + 1]))
+
+    def _ends(self, chunk: Chunk, work: _Work, base: int, failures: Sequence[Failure]) -> list[End]:
+        ends: list[End] = []
+        for failure in failures:
+            ends += self._returned(chunk, work, base, failure.offset)
+            ends.append(failure)
+            base = failure.offset + 1
+        return ends + self._returned(chunk, work, base, len(chunk.values))
+
+    def _returned(self, chunk: Chunk, work: _Work, start: int, end: int) -> list[End]:
+        def failed(offset: int, error: Exception) -> Failure:
+            return self._failure(chunk, work, error, offset)
+
+        ends = encode_values(chunk.values[start:end], start, self._max_payload, failed)
+        if self._executor.telling.hears_each_finished:
+            for one in ends:
+                if isinstance(one, Values):
+                    self._tell_returned(chunk, work, one)
+        return ends
+
+    # The end
+
+    def _division(self, chunk: Chunk, work: _Work, ends: list[End]) -> Division:
+        now = clock.now()
+        pieces = [self._piece(chunk, work, end, now) for end in joined(ends)]
+        return divide(chunk.job, chunk.items, pieces)
+
+    def _piece(self, chunk: Chunk, work: _Work, end: End, now: int) -> Piece:
+        if isinstance(end, Failure):
+            outcome = end.outcome
+            return Piece(end.offset, 1, lambda part: outcome._replace(id=part.id))
+        returned = returned_by(work.spec, end.stored, self._reduced(chunk, work, end))
+
+        def settle(part: Job) -> Outcome:
+            worker_id = self._worker.id
+            return outcomes.succeeded(part, worker_id, chunk.started_at, now, returned)
+
+        return Piece(end.offset, end.number, settle)
+
+    def _tell_returned(self, chunk: Chunk, work: _Work, values: Values) -> None:
+        now, encoded = clock.now(), items_in(values.line)
+        for offset, value in enumerate(encoded, values.offset):
+            part = self._single(chunk, offset)
+            returned = returned_by(work.spec, codec.encode([value]))
+            outcome = outcomes.succeeded(part, self._worker.id, chunk.started_at, now, returned)
+            self._executor.telling.tell(part, outcome, None)
+
+    def _reduced(self, chunk: Chunk, work: _Work, end: Values) -> bytes | None:
+        # None where that fails: who merges meets it again, and fails for it.
+        if work.spec.merge is None:
+            return None
+        tasks, path = self._executor.tasks, work.spec.merge
+        values = chunk.values[end.offset : end.offset + end.number]
+        encoded: list[bytes] = []
+
+        def merge() -> None:
+            value = reduce(tasks.call_of(path).func, values)
+            encoded.append(codec.encode_value(value, self._max_payload) or b"null")
+
+        chunk.slice_began = ticks()
+        policy = tasks.policy_of(chunk.job._replace(task_path=path, options=None))
+        self._go_on(chunk, policy.timeout, 0)
+        return None if self._watched(chunk.job, merge) is not None else encoded[0]
+
+    def _divide(self, job: Job, division: Division) -> bool:
+        # Nothing else may be done with the row until the store answers.
+        while True:
+            try:
+                return self._storage.divide(self._worker, job, division)
+            except StoreUnavailable as error:
+                self._telling.store_failed(error)
+                time.sleep(uniform(*_PAUSE))  # noqa: S311 # so that workers do not all come at once
+
+    # Called by the keeper
+
+    def tend(self, now: int, is_ending: bool) -> None:
+        """Have slow calls looked at one by one, and give away what others may take.
+
+        ``now`` by :func:`ticks`; ``is_ending``: the worker is to end when the present calls do.
+        Raises ``StoreUnavailable``.
+        """
+        for chunk in list(self.running):
+            if now - chunk.slice_began > _SLOW:
+                chunk.cut_slice()
+            if is_ending or now - chunk.looked_at > _GIVE_AFTER:
+                chunk.looked_at = now
+                self._give_away(chunk)
+
+    def _give_away(self, chunk: Chunk) -> None:
+        with chunk.giving:
+            keep = chunk.take_rest()
+            if keep is None:
+                return
+            job, items = chunk.job, chunk.items
+            each = self._each.get(job.task_path, _SLICE)
+            parts = int((len(items) - keep) * each / _GIVE_AFTER) + 1
+            parts = min(max(parts, _FEWEST_PARTS), _MOST_PARTS, len(items) - keep)
+            division = give_away(job, items, keep, parts)
+            try:
+                is_held = self._storage.divide(self._worker, job, division)
+            except BaseException:
+                chunk.put_back()
+                raise
+            if is_held:
+                kept = job._replace(arguments=division.arguments)
+                chunk.given_away(kept, items[:keep])
+            else:
+                chunk.is_gone = True
+        if not is_held:
+            self._guard.cancel(chunk.job.id)
+
+
+def _log(job: Job, spec: Spec, ran: int, failed: int) -> None:
+    logger.debug(
+        "Map id=%s path=%s: of the calls from %d on, %d ran; %d raised",
+        spec.map_id,
+        job.task_path,
+        first_of(job.id),
+        ran,
+        failed,
+        extra={"map_id": spec.map_id, "task_path": job.task_path, "ran": ran, "raised": failed},
+    )

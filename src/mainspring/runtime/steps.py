@@ -1,0 +1,70 @@
+"""Steps: a task's coroutine, run step by step, so that any exception can be raised in it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+
+class Steps:
+    """Awaits a coroutine and can end it with another exception than ``CancelledError``."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], step: Callable[[], None]) -> None:
+        """``step`` is called before each step that the coroutine takes."""
+        self._coroutine = coroutine
+        self._step = step
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._told: BaseException | None = None
+        self._raised: BaseException | None = None
+        self._is_over = False
+
+    def tell(self, error: BaseException) -> None:
+        """Have ``error`` raised where the coroutine awaits; from any thread.
+
+        What awaits there takes it for a cancellation, too: a task group ends its tasks.
+        """
+        self._loop.call_soon_threadsafe(self._interrupt, error)
+
+    def _interrupt(self, error: BaseException) -> None:
+        if self._task is not None and not self._is_over:
+            self._told = _as_cancellation(type(error))(*error.args)
+            self._task.cancel()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine, step = self._coroutine, self._step
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            while True:
+                step()
+                waits_for = coroutine.send(value) if error is None else coroutine.throw(error)
+                value = error = None
+                try:
+                    value = yield waits_for
+                except asyncio.CancelledError as cancelled:
+                    error = self._told_instead_of(cancelled)
+                except BaseException as raised:  # noqa: BLE001 # the coroutine's to handle
+                    error = raised
+        except StopIteration as stop:
+            return stop.value
+        except asyncio.CancelledError as cancelled:
+            if self._raised is None or isinstance(cancelled, type(self._raised)):
+                raise
+            raise self._raised from cancelled  # something in between has put another in its place
+        finally:
+            self._is_over = True
+
+    def _told_instead_of(self, cancelled: asyncio.CancelledError) -> BaseException:
+        told, self._told = self._told, None
+        if told is None:
+            return cancelled
+        if self._task is not None:
+            self._task.uncancel()
+        self._raised = told
+        return told
+
+
+def _as_cancellation(kind: type[BaseException]) -> type[BaseException]:
+    # The same class for everybody but asyncio and its like, which clean up when they are cancelled.
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return type(kind.__name__, (kind, asyncio.CancelledError), names)

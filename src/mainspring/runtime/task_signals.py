@@ -1,0 +1,132 @@
+"""The signals of the calls that a worker runs: who listens, and what is told."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from django.dispatch import Signal
+from django.tasks import TaskResultStatus
+
+from mainspring import signals
+from mainspring.core import clock
+from mainspring.core.jobs import Job, Outcome, State
+from mainspring.core.results import TaskResult
+from mainspring.exceptions import Snooze, TaskTimeout
+
+logger = logging.getLogger("mainspring")
+
+
+class TaskSignals:
+    """Those of one worker."""
+
+    def __init__(self, backend: type, worker_id: str) -> None:
+        """``backend`` is what the signals are sent by."""
+        self.backend = backend
+        self._worker_id = worker_id
+        self.listen()
+
+    def listen(self) -> None:
+        """Look anew who listens."""
+        self.hears_started = signals.is_heard(signals.task_started)
+        """Whether anybody listens to the starts of calls."""
+        self.hears_finished = signals.is_heard(signals.task_finished)
+        """Whether anybody listens to the ends of calls that return."""
+        self.hears_failed = signals.is_heard(signals.task_finished, failed=True)
+        """Whether anybody listens to the ends of calls that fail for good."""
+        self.hears_each_started = signals.is_received(signals.task_started)
+        """Whether anybody wants to hear of the starts of a map's calls, one by one: the log of
+        Django does not, as it would be flooded."""
+        self.hears_each_finished = signals.is_received(signals.task_finished)
+        """Likewise of those that return."""
+
+    def tell_started(self, result: TaskResult[Any]) -> None:
+        """Tell that a call starts."""
+        signals.task_started.send_robust(self.backend, task_result=result)
+
+    async def atell_started(self, result: TaskResult[Any]) -> None:
+        """See :meth:`tell_started`."""
+        await signals.task_started.asend_robust(self.backend, task_result=result)
+
+    def tell(self, job: Job, outcome: Outcome, error: BaseException | None) -> None:
+        """Tell how an attempt ended, after it; ``error`` is what it raised, if it did."""
+        if error is None:
+            self.tell_finished(job, outcome, self.hears_finished)
+            return
+        try:
+            raise error  # noqa: TRY301 # so that the log gets the traceback
+        except BaseException as raised:  # noqa: BLE001
+            self.tell_ended(job, outcome, raised)
+
+    def running(self, job: Job, started_at: int) -> TaskResult[Any]:
+        """Return the result of a call that starts."""
+        moment = clock.to_datetime(started_at)
+        result: TaskResult[Any] = TaskResult.from_job(job)
+        return result._replace(
+            status=TaskResultStatus.RUNNING,
+            started_at=result.started_at or moment,
+            last_attempted_at=moment,
+            worker_log=(*result.worker_log, self._worker_id),
+        )
+
+    def tell_ended(self, job: Job, outcome: Outcome, error: BaseException) -> None:
+        for signal, details in _details(job, outcome, error):
+            if signal.receivers:
+                signal.send_robust(self.backend, details=details)
+        if outcome.state >= State.SUCCESSFUL:
+            self.tell_finished(job, outcome, self.hears_failed)
+
+    async def atell_ended(self, job: Job, outcome: Outcome, error: BaseException) -> None:
+        with suppress(asyncio.CancelledError):
+            for signal, details in _details(job, outcome, error):
+                if signal.receivers:
+                    await signal.asend_robust(self.backend, details=details)
+        if outcome.state >= State.SUCCESSFUL:
+            await self.atell_finished(job, outcome, self.hears_failed)
+
+    def tell_finished(self, job: Job, outcome: Outcome, is_heard: bool) -> None:
+        if not is_heard:
+            return
+        try:
+            signals.task_finished.send_robust(self.backend, task_result=_result_of(job, outcome))
+        except BaseException as error:  # noqa: BLE001 # the task is over, whatever a receiver does
+            _log_receiver(job, error)
+
+    async def atell_finished(self, job: Job, outcome: Outcome, is_heard: bool) -> None:
+        if not is_heard:
+            return
+        # A task may cancel the very asyncio task that it runs in: no reason to lose its outcome.
+        with suppress(asyncio.CancelledError):
+            try:
+                result = _result_of(job, outcome)
+                await signals.task_finished.asend_robust(self.backend, task_result=result)
+            except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+                _log_receiver(job, error)
+
+
+def _details(
+    job: Job, outcome: Outcome, error: BaseException
+) -> Iterator[tuple[Signal, NamedTuple]]:
+    # What Django has no signals for.
+    result = _result_of(job, outcome)
+    if isinstance(error, TaskTimeout) and result.error_log:
+        yield signals.task_timed_out, signals.TimedOut(result, result.error_log[-1])
+    if outcome.state < State.SUCCESSFUL and not isinstance(error, Snooze) and result.error_log:
+        yield (
+            signals.task_retried,
+            signals.Retried(result, result.error_log[-1], clock.to_datetime(outcome.available_at)),
+        )
+
+
+def _log_receiver(job: Job, error: BaseException) -> None:
+    # send_robust() itself logs an Exception; this is for what is none.
+    logger.error(
+        "A receiver of task_finished raised",
+        exc_info=error,
+        extra={"task_id": job.id, "task_path": job.task_path},
+    )
+
+
+def _result_of(job: Job, outcome: Outcome) -> TaskResult[Any]:
+    return TaskResult.from_job(job._replace(**outcome._asdict()))
