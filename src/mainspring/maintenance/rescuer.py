@@ -1,18 +1,24 @@
 """Rescuer: recovers work whose worker died."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from mainspring.backends.storage import LostWorker, Rescued, Storage
+from mainspring import signals
+from mainspring.backends.storage import LostWorker, Rescued, Storage, lease_ended
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import State
+from mainspring.core.leases import Leases
+from mainspring.core.results import TaskResult
+from mainspring.exceptions import TaskTimeout
 from mainspring.maintenance.loop import Loop
 
 logger = logging.getLogger("mainspring")
 
-_INTERVAL: Final = 1.0  # seconds between looks for the dead of this machine
-_LEASES: Final = 5 * SECOND  # between looks for leases that ended, at most
+_TIMEOUT: Final = f"{TaskTimeout.__module__}.{TaskTimeout.__qualname__}"
+_INTERVAL: Final = 1.0  # seconds between looks for the dead of this machine, at most
+_LEASES: Final = 5.0  # seconds between looks for leases that ended, at most
 
 
 class Rescuer(Loop):
@@ -26,36 +32,70 @@ class Rescuer(Loop):
         is_steady: Callable[[], bool],
         lease: int,
     ) -> None:
-        """``is_steady`` tells whether an ended lease means that its worker is gone."""
-        self._look_every = min(lease // 3, _LEASES)
+        """``is_steady`` tells whether leases can be renewed, as far as this worker can tell.
+
+        While nobody can write, or the machine sleeps, nobody's can, and nobody is dead.
+        """
+        third = lease / SECOND / 3
+        self._interval = min(third, _INTERVAL)
+        self._look_every = min(third, _LEASES)
+        self._leases = Leases(longest_pause=2 * third)
         self._storage = storage
         self._find_lost = find_lost
         self._forget = forget
         self._is_steady = is_steady
-        self._next_leases = 0
+        self._next_leases = 0.0
 
     def step(self, now: int) -> float:
         """Rescue what there is to rescue."""
         if not self._is_steady():
-            return _INTERVAL
-        lost = self._find_lost()
-        if lost or now >= self._next_leases:
-            self._next_leases = now + self._look_every
-            for rescued in self._storage.rescue(now, lost):
-                log_rescued(rescued)
-            for worker in lost:
+            self._leases.forget()
+            return self._interval
+        dead, moment = self._find_lost(), time.monotonic()
+        is_due = moment >= self._next_leases
+        if dead or is_due:
+            silent = self._silent(moment) if is_due else []
+            rescued = self._storage.rescue(now, [*silent, *dead])
+            tell_rescued(self._storage, rescued)
+            if rescued:  # what has ended with its worker may have made room for others
+                self._storage.admit(now)
+            for worker in dead:
                 self._forget(worker)
-        return _INTERVAL
+        return self._interval
+
+    def _silent(self, moment: float) -> list[LostWorker]:
+        self._next_leases = moment + self._look_every
+        return [lease_ended(one) for one in self._leases.ended(self._storage.leases(), moment)]
 
 
-def log_rescued(rescued: Rescued) -> None:
-    """Say what became of a job whose worker died."""
+def tell_rescued(storage: Storage, rescued: Sequence[Rescued]) -> None:
+    """Say what became of jobs whose worker died: in the log, and to who listens."""
+    for one in rescued:
+        _log(one)
+    heard = [
+        signal for signal in (signals.task_rescued, signals.task_timed_out) if signal.receivers
+    ]
+    if not (rescued and heard):
+        return
+    jobs = {job.id: job for job in storage.get_results([one.job_id for one in rescued])}
+    for one in rescued:
+        if one.job_id not in jobs:  # finished and pruned since
+            continue
+        result: TaskResult[object] = TaskResult.from_job(jobs[one.job_id])
+        details = signals.Rescue(result, one.worker_id, one.was_started)
+        signals.task_rescued.send_robust(type(storage), details=details)
+        if one.error.exception_class_path == _TIMEOUT and one.was_started:
+            timed_out = signals.TimedOut(result, one.error)
+            signals.task_timed_out.send_robust(type(storage), details=timed_out)
+
+
+def _log(rescued: Rescued) -> None:
     if not rescued.was_started:
-        what = "was only claimed and is ready again"
-    elif rescued.state == State.READY:
-        what = "was running and is ready again"
+        what = "goes on elsewhere"
+    elif rescued.state == State.FAILED:
+        what = "was running and has failed for good"
     else:
-        what = "was running, has crashed too many workers, and failed"
+        what = "was running and will be run again"
     logger.warning(
         "Task id=%s path=%s %s: worker %s is gone",
         rescued.job_id,
