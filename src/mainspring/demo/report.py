@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from mainspring.demo.lines import Counted
 from mainspring.demo.numbers import count, duration, megabytes, percentile
 from mainspring.demo.summary import Failure, Parsed, Summary
 
@@ -32,13 +33,29 @@ def print_summary(console: Console, summary: Summary, size: int) -> None:
         console.print("No task failed.")
 
 
+def print_counted(console: Console, counted: Counted) -> None:
+    """Print what the map over the lines has counted, and how fast it went."""
+    columns = _numbers("The most frequent keywords", "Times")
+    table = _table(console, "Mapped and reduced", *columns)
+    frequent = sorted(counted.keywords.items(), key=lambda item: item[1], reverse=True)
+    for word, number in frequent[:_MOST_FILES]:
+        table.add_row(_plain(word), _whole(number))
+    console.print(table)
+    rate = counted.lines / max(counted.seconds, 1e-6)
+    console.print(
+        f"[bold]{count(counted.lines, 'line')} in {duration(counted.seconds)}[/bold]: "
+        f"{rate:,.0f} calls/s, each with a result of its own.\n"
+    )
+
+
 def print_kept(console: Console, folder: Path) -> None:
     """Print where the project is kept, and commands to look around in it."""
     python = f"{shlex.quote(sys.executable)} manage.py"
     read_one = (
         "from mainspring.backends.database.models import StoredJob; "
         "from sources.tasks import count_source; "
-        'print(count_source.get_result(StoredJob.objects.values_list("pk", flat=True)[0]))'
+        'ids = StoredJob.objects.filter(task_path=count_source.module_path).values_list("pk"); '
+        "print(count_source.get_result(ids[0][0]))"
     )
     lines = [
         "",

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mainspring.demo import project, report
-from mainspring.demo.calls import Calls
+from mainspring.demo.calls import Calls, Progress
 from mainspring.demo.display import Display
 from mainspring.demo.files import Found
 from mainspring.demo.interrupts import Interrupts
+from mainspring.demo.lines import Counted, Lines
 from mainspring.demo.numbers import count, duration, megabytes
 from mainspring.demo.summary import summarize
 from mainspring.demo.worker import WorkerEnded, WorkerProcess
@@ -55,10 +56,12 @@ class Scenario:
                 self._await_ready(calls, worker)
                 started = time.monotonic()
                 self._enqueue(calls, size)
-                self._watch(calls, worker, started)
+                self._watch(calls.progress, len(self._files), worker, started)
+                counted = self._map_lines(worker)
             results = calls.results(self._interrupts.check)
             summary = summarize(results, str(self._sources))
             report.print_summary(self._console, summary, size)
+            report.print_counted(self._console, counted)
 
     @contextmanager
     def _project(self) -> Iterator[Path]:
@@ -114,14 +117,36 @@ class Scenario:
             unreadable = count(self._found.unreadable, "folder")
             self._say("", f"left out: {unreadable}, which cannot be read")
 
-    def _watch(self, calls: Calls, worker: WorkerProcess, started: float) -> None:
+    def _map_lines(self, worker: WorkerProcess) -> Counted:
+        lines = Lines(self._files, self._interrupts.check)
+        total, handle = len(lines.handle), lines.handle
+        took = duration(time.monotonic() - lines.began)
+        self._say("Map", f"one call for each of {count(total, 'line')}, read and stored in {took}")
+
+        def progress() -> Progress:
+            seen = handle.progress
+            return Progress(seen.done, seen.failed)
+
+        self._watch(progress, total, worker, lines.began)
+        while not handle.is_finished:  # what was counted is being merged
+            worker.check()
+            self._interrupts.sleep(_POLL / 4)
+        return lines.counted()
+
+    def _watch(
+        self,
+        look: Callable[[], Progress],
+        total: int,
+        worker: WorkerProcess,
+        started: float,
+    ) -> None:
         finished, since = 0, time.monotonic()
-        with Display(self._console, len(self._files), started) as display:
+        with Display(self._console, total, started) as display:
             while True:
                 began = time.monotonic()
-                progress = calls.progress()
+                progress = look()
                 display.show(progress)
-                if progress.finished == len(self._files):
+                if progress.finished == total:
                     return
                 now = time.monotonic()
                 if progress.finished > finished:

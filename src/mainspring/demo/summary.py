@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from django.tasks import TaskResultStatus
 
-from mainspring.core.results import TaskError, TaskResult
+from mainspring.core.errors import TaskError
+from mainspring.core.results import TaskResult
 
 
 class Parsed(NamedTuple):

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -12,6 +13,9 @@ from django.tasks.exceptions import InvalidTaskBackend
 from mainspring import __version__
 from mainspring.backends.base import MainspringBackend
 from mainspring.backends.storage import ANY_QUEUE
+from mainspring.conf import is_queue_name
+from mainspring.exceptions import StoreUnavailable
+from mainspring.management.schedules import Schedules
 from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.startup import import_tasks
 from mainspring.runtime.supervisor import Supervisor
@@ -31,6 +35,17 @@ class Command(BaseCommand):
         worker = subcommands.add_parser("worker", help="Run tasks until stopped.")
         self._add_what_it_runs(worker)
         self._add_how_long_it_runs(worker)
+        pause = subcommands.add_parser("pause", help="Have workers take nothing from a queue.")
+        resume = subcommands.add_parser("resume", help="Have workers take from a queue again.")
+        for command in (pause, resume):
+            command.add_argument("queue", metavar="QUEUE")
+            command.add_argument("--backend", default="default", help="Alias in TASKS.")
+        schedules = subcommands.add_parser(
+            "schedules", help="List schedules; run, pause or resume one of them."
+        )
+        schedules.add_argument("action", nargs="?", choices=("run", "pause", "resume"))
+        schedules.add_argument("name", nargs="?", metavar="NAME", help="Of the schedule.")
+        schedules.add_argument("--backend", default="default", help="Alias in TASKS.")
 
     def _add_what_it_runs(self, worker: argparse.ArgumentParser) -> None:
         worker.add_argument("--backend", default="default", help="Alias in TASKS.")
@@ -91,7 +106,56 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Run the worker."""
+        """Do what the subcommand says."""
+        if options["subcommand"] == "worker":
+            self._work(options)
+        elif options["subcommand"] == "schedules":
+            self._do_with_schedules(options["action"], options["name"], options["backend"])
+        else:
+            is_pause = options["subcommand"] == "pause"
+            self._pause_or_resume(is_pause, options["backend"], options["queue"])
+
+    def _pause_or_resume(self, is_pause: bool, alias: str, queue: str) -> None:
+        backend = self._backend(alias)
+        if not is_queue_name(queue):
+            raise CommandError(f"{queue!r} is no name of a queue.")
+        self._require_queues(backend, [queue], "The command")
+        storage = backend.storage
+        try:
+            has_changed = storage.pause(queue) if is_pause else storage.resume(queue)
+        except StoreUnavailable as error:
+            raise CommandError(str(error)) from None
+        if has_changed:
+            what = "nothing more from it" if is_pause else "from it again"
+            text = f"is {'paused' if is_pause else 'resumed'}: within a second, workers take {what}"
+        else:
+            text = "was paused already" if is_pause else "was not paused"
+        self.stdout.write(f"Queue {queue!r} of TASKS[{alias!r}] {text}.")
+
+    def _do_with_schedules(self, action: str | None, name: str | None, alias: str) -> None:
+        if action is not None and name is None:
+            raise CommandError(f"Which one? schedules {action} NAME")
+        backend = self._backend(alias)
+        import_tasks()
+        try:
+            schedules = Schedules(backend)
+            if action is None or name is None:
+                lines = [*map("Left out: {}".format, schedules.problems), *schedules.table()]
+            else:
+                do = {
+                    "run": schedules.enqueue,
+                    "pause": schedules.pause,
+                    "resume": schedules.resume,
+                }[action]
+                lines = [do(name)]
+        except StoreUnavailable as error:
+            raise CommandError(str(error)) from None
+        finally:
+            backend.storage.close_thread()
+        for line in lines:
+            self.stdout.write(line)
+
+    def _work(self, options: dict[str, Any]) -> None:
         if options["reload"] and not is_reloaded():
             sys.exit(Reloader().run())
         self._log_to_terminal(options["verbosity"])
@@ -106,7 +170,8 @@ class Command(BaseCommand):
             max_memory=options["max_memory"] and options["max_memory"] * 2**20,
             shutdown_timeout=options["shutdown_timeout"],
         )
-        backend = self._backend(chosen)
+        backend = self._backend(chosen.backend)
+        self._require_queues(backend, chosen.queues, "--queues")
         import_tasks()
         self.stdout.write(
             f"mainspring {__version__}: {chosen.processes} processes, "
@@ -116,31 +181,35 @@ class Command(BaseCommand):
         if status:
             sys.exit(status)
 
-    def _backend(self, options: WorkerOptions) -> MainspringBackend:
+    def _backend(self, alias: str) -> MainspringBackend:
         try:
-            backend = task_backends[options.backend]
+            backend = task_backends[alias]
         except InvalidTaskBackend as error:
             raise CommandError(str(error)) from None
         if not isinstance(backend, MainspringBackend) or not backend.supports_worker:
             raise CommandError(
-                f"TASKS[{options.backend!r}] is {type(backend).__name__}, which has no queue that "
+                f"TASKS[{alias!r}] is {type(backend).__name__}, which has no queue that "
                 "a worker could share. Use DatabaseBackend."
-            )
-        unknown = [
-            name
-            for name in options.queues
-            if name != ANY_QUEUE and backend.queues and name not in backend.queues
-        ]
-        if unknown:
-            raise CommandError(
-                f"--queues names {unknown[0]!r}, which is not in TASKS[{options.backend!r}]"
-                f"['QUEUES'] ({', '.join(sorted(backend.queues))})."
             )
         try:
             backend.storage.describe()
         except InvalidTaskBackend as error:
             raise CommandError(str(error)) from None
         return backend
+
+    def _require_queues(
+        self, backend: MainspringBackend, names: Sequence[str], named_by: str
+    ) -> None:
+        unknown = [
+            name
+            for name in names
+            if name != ANY_QUEUE and backend.queues and name not in backend.queues
+        ]
+        if unknown:
+            raise CommandError(
+                f"{named_by} names {unknown[0]!r}, which is not in TASKS[{backend.alias!r}]"
+                f"['QUEUES'] ({', '.join(sorted(backend.queues))})."
+            )
 
     def _log_to_terminal(self, verbosity: int) -> None:
         # Where the project has configured no logging for it, the log goes to the terminal.

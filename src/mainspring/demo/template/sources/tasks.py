@@ -1,6 +1,8 @@
-"""The task that runs once for each source file."""
+"""A task for each source file; and one for each of their lines, with another that merges."""
 
 import ast
+import keyword
+import re
 import tokenize
 import warnings
 from collections import Counter
@@ -27,3 +29,17 @@ def count_source(path: str) -> dict[str, int]:
         "classes": kinds[ast.ClassDef],
         "words": len(text.split()),
     }
+
+
+@task
+def count_keywords(line: str) -> dict[str, int]:
+    """Return how often each of Python's keywords stands in a line."""
+    return dict(Counter(filter(keyword.iskeyword, re.findall(r"\w+", line))))
+
+
+@task
+def merge_counts(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:
+    """Return the counts of both together."""
+    if not right:
+        return left
+    return left | {word: left.get(word, 0) + number for word, number in right.items()}
