@@ -6,7 +6,7 @@ from mainspring.core.tasks import task
 
 
 @task
-def no_op(a: int, b: int) -> None:
+def no_op(a: int, b: object) -> None:
     """Do nothing."""
 
 

@@ -135,12 +135,14 @@ class Figure(NamedTuple):
         return self.value >= self.limit if self.relation == "≥" else self.value <= self.limit
 
 
-def print_figures(title: str, figures: Sequence[Figure], console: Console) -> None:
-    """Print ``figures`` as a table."""
+def print_figures(
+    title: str, figures: Sequence[Figure], console: Console, beside: str = "bare engine"
+) -> None:
+    """Print ``figures`` as a table; ``beside`` is what they are compared with."""
     table = Table(title=title)
     table.add_column("")
     table.add_column("measured", justify="right")
-    table.add_column("bare engine", justify="right")
+    table.add_column(beside, justify="right")
     table.add_column("ratio", justify="right")
     table.add_column("limit", justify="right")
     table.add_column("met")
