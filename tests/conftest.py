@@ -8,12 +8,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.contract.stores import Stores
+    from tests.servers import Servers
 
 
 @pytest.fixture(scope="session")
-def stores(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> "Iterator[Stores]":
+def servers() -> "Iterator[Servers]":
+    """The servers that tests run on; each is started or found at its first use."""
+    from tests.servers import servers
+
+    with servers() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def stores(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any, servers: "Servers"
+) -> "Iterator[Stores]":
     """What opens stores, each new and empty."""
     from tests.contract.stores import Stores
 
     with django_db_blocker.unblock():
-        yield Stores(tmp_path_factory.mktemp("stores"))
+        yield Stores(tmp_path_factory.mktemp("stores"), servers)

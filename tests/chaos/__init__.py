@@ -1,1 +1,5 @@
-"""Killing processes at random."""
+"""What a bad day does to workers: kills, freezes, full disks, wrong clocks, a broken network.
+
+After each run, all that was enqueued must have come to an end, and every execution must be on
+record. ``--long`` does the same for much longer.
+"""

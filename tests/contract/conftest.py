@@ -9,10 +9,10 @@ from django.tasks.signals import task_enqueued, task_finished, task_started
 
 from mainspring import TaskResult
 from mainspring.backends.storage import Storage
-from tests.contract.stores import KINDS, Kind, Store, Stores
+from tests.contract.stores import ONE_ORDER, Kind, Store, Stores
 
 
-@pytest.fixture(params=KINDS, ids=str)
+@pytest.fixture(params=ONE_ORDER, ids=str)
 def kind(request: pytest.FixtureRequest) -> Kind:
     """One kind of store after the other."""
     kind: Kind = request.param

@@ -83,14 +83,13 @@ def hear() -> Any:
 
 
 def produce_one_by_one() -> None:
-    """Enqueue a job whenever told, and answer when that began."""
+    """Enqueue a job whenever told, and answer when that was done."""
     from tests.contract.tasks import add
 
     say("ready")
     while hear():
-        began = time.monotonic()
         add.enqueue(1)
-        say(began)
+        say(time.monotonic())
 
 
 def produce(number: int) -> None:
@@ -100,6 +99,34 @@ def produce(number: int) -> None:
     say("ready")
     hear()
     say([add.enqueue(i).id for i in range(number)])
+
+
+def produce_unique(threads: int) -> None:
+    """Whenever told a number, enqueue its call in all threads at once; answer the ids."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from django.db import connections
+
+    from tests.contract.tasks import once
+
+    barrier = Barrier(threads)
+
+    def enqueue(number: int) -> str:
+        barrier.wait()
+        return once.enqueue(number).id
+
+    with ThreadPoolExecutor(threads) as pool:
+        say("ready")
+        while (number := hear()) is not None:
+            say(list(pool.map(enqueue, [number] * threads)))
+
+        def close() -> None:
+            barrier.wait()  # so that each thread has one to do
+            connections.close_all()
+
+        for done in [pool.submit(close) for _ in range(threads)]:
+            done.result()
 
 
 def work(batch: int) -> None:
@@ -133,6 +160,121 @@ def work(batch: int) -> None:
     storage.close()
 
 
+def work_within_limits(batch: int) -> None:
+    """Claim, admit and settle until nothing is held; answer when each job was held by this one.
+
+    In nanoseconds of the clock that all processes share: from after its claim to before its settle.
+    """
+    from django.tasks import task_backends
+
+    from mainspring.core import clock, outcomes
+    from mainspring.core.jobs import Worker
+
+    storage = task_backends["default"].storage
+    worker = Worker(f"contender-{os.getpid()}", os.getpid())
+    storage.heartbeat(worker, clock.now())
+    say("ready")
+    hear()
+    spans: list[tuple[int, int]] = []
+    jobs: list[Any] = []
+    began = 0
+    while jobs or storage.stats().held:
+        if not jobs:
+            storage.wait_for_work(0.02)
+            storage.admit(clock.now())
+        now = clock.now()
+        settled = [outcomes.succeeded(job, worker.id, now, now, b"1") for job in jobs]
+        spans += [(began, time.monotonic_ns()) for _ in jobs]
+        groups = {job.limit_group for job in jobs}
+        lost, jobs = storage.settle_and_claim(worker, settled, ["*"], batch, groups)
+        assert not lost
+        began = time.monotonic_ns()
+    say(spans)
+    storage.retire(worker)
+    storage.close()
+
+
+def work_on_maps(seed: int) -> None:
+    """Run the rows of maps until told no more, some of them in parts, and bring maps to their end.
+
+    Answer how many of its divisions were refused, and the ids of the other jobs that it claimed.
+    """
+    import random
+
+    from django.tasks import task_backends
+
+    from mainspring.core import chunks, clock, outcomes
+    from mainspring.core.jobs import Worker
+    from tests.contract.maps import division, returned, split
+
+    storage = task_backends["default"].storage
+    worker = Worker(f"contender-{os.getpid()}", os.getpid())
+    storage.heartbeat(worker, clock.now())
+    chance = random.Random(seed)
+    refused, others = 0, []
+    say("ready")
+    hear()
+    while True:
+        is_last = bool(select.select([sys.stdin], [], [], 0)[0])
+        jobs = storage.claim(worker, ["*"], 3)
+        for job in jobs:
+            spec = chunks.spec_of(job.options)
+            number = 0
+            if spec is not None and spec.has_chunks:
+                number = len(chunks.items_in(job.arguments))
+            if number > 1 and chance.random() < 0.5:
+                first = chunks.first_of(job.id)
+                at = first + chance.randrange(1, number)
+                (part,) = split(job, at, end=first + number)
+                settled = [returned(job, worker), outcomes.untouched(part)]
+                refused += not storage.divide(worker, job, division(job, [part], settled))
+            else:
+                storage.settle(worker, [returned(job, worker)])
+            if spec is None:
+                others.append(job.id)
+            else:
+                storage.finish_map(spec.map_id, clock.now())
+        if not jobs:
+            if is_last:
+                break
+            storage.wait_for_work(0.1)
+    say([refused, others])
+    storage.retire(worker)
+    storage.close()
+
+
+def tick(names: list[str], is_unique: bool) -> None:
+    """Take 20 ticks of each schedule, or see others take them; answer those that it took.
+
+    The unique calls of one schedule are equal, and nobody claims them.
+    """
+    from django.tasks import task_backends
+
+    from mainspring.core.schedule_states import Tick
+    from mainspring.core.unique import unique_of
+    from tests.contract.tasks import add, once
+
+    backend = task_backends["default"]
+    storage, task = backend.storage, once if is_unique else add
+
+    def step(name: str, last: int) -> Tick:
+        job = backend.new_job(task, (names.index(name),), {})
+        return Tick(name, "f", last, last + 1000, [(job, unique_of(task, job))])
+
+    taken: list[tuple[str, int]] = []
+    say("ready")
+    hear()
+    while True:
+        states = storage.read_schedules(names)
+        ticks = [step(name, one.last_tick) for name, one in states.items()]
+        ticks = [one for one in ticks if one.last < 20_000]
+        if not ticks:
+            break
+        taken += [(name, states[name].last_tick) for name in storage.tick(ticks, 1)]
+    say(taken)
+    storage.close()
+
+
 def fork() -> None:
     """Use a storage, fork, use it in both; answer what each could do."""
     from django.db import connections
@@ -163,15 +305,27 @@ def fork() -> None:
     _, status = os.waitpid(child, 0)
     is_woken = storage.wait_for_work(5)
     after = len(storage.claim(mine, ALL, 1))
-    with connections["store"].cursor() as cursor:
-        cursor.execute("PRAGMA integrity_check")
-        (answer,) = cursor.fetchone()
-    say({"child": status, "parent": [before, after, is_woken], "journal": answer})
+    answer = {"child": status, "parent": [before, after, is_woken]}
+    if connections["store"].vendor == "sqlite":
+        with connections["store"].cursor() as cursor:
+            cursor.execute("PRAGMA integrity_check")
+            (answer["journal"],) = cursor.fetchone()
+    say(answer)
     storage.close()
 
 
 ROLES: dict[str, Callable[..., None]] = {
-    one.__name__: one for one in (produce_one_by_one, produce, work, fork)
+    one.__name__: one
+    for one in (
+        produce_one_by_one,
+        produce,
+        produce_unique,
+        work,
+        work_within_limits,
+        work_on_maps,
+        tick,
+        fork,
+    )
 }
 
 
@@ -180,7 +334,11 @@ def main() -> None:
     from django.conf import settings
     from django.db import connections
 
-    settings.configure(**json.loads(os.environ["MAINSPRING_CONTENDER"]))
+    from mainspring.bench import mysql_driver
+
+    given = json.loads(os.environ["MAINSPRING_CONTENDER"])
+    mysql_driver.install_for(given["DATABASES"])
+    settings.configure(**given)
     django.setup()
     ROLES[sys.argv[1]](*json.loads(sys.argv[2]))
     connections.close_all()

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from mainspring.backends.storage import LostWorker, Storage
+from mainspring.backends.storage import LostWorker, Rescued, Storage, lease_ended
 from mainspring.core import codec, outcomes
 from mainspring.core.clock import SECOND
+from mainspring.core.errors import TaskError
 from mainspring.core.ids import new_id
 from mainspring.core.jobs import Job, Outcome, State, Worker
-from mainspring.core.results import TaskError
 
 START = 1_700_000_000_000_000
 DAY = 24 * 3600 * SECOND
@@ -96,15 +96,31 @@ def succeeded(one: Job, by: Worker, at: int = SECOND, value: bytes | None = b"1"
     return outcomes.succeeded(one, by.id, START + at - SECOND, START + at, value)
 
 
-def failed(one: Job, by: Worker, at: int = SECOND) -> Outcome:
-    """Return the outcome of a task that raised."""
+def failed(one: Job, by: Worker, at: int = SECOND, retry_after: int | None = None) -> Outcome:
+    """Return the outcome of a task that ran for the second before ``at`` and raised."""
     error = TaskError("builtins.ValueError", "ValueError: no\n")
-    return outcomes.failed(one, by.id, START + at - SECOND, START + at, error)
+    retry_at = None if retry_after is None else START + at + retry_after
+    return outcomes.failed(one, by.id, START + at - SECOND, START + at, error, retry_at)
+
+
+def as_stored(error: TaskError, by: Worker, started_at: int, finished_at: int) -> list[Any]:
+    """Return the error of an attempt in the form in which it is stored."""
+    return [error.exception_class_path, error.traceback, started_at, finished_at, by.id]
 
 
 def died(one: Worker, started: Sequence[Job] = (), error: TaskError = LOST) -> LostWorker:
     """Return a worker that is known to be dead, having started these jobs at ``START``."""
     return LostWorker(one.id, dict.fromkeys(ids(started), START), error)
+
+
+def silent(storage: Storage, now: int) -> list[LostWorker]:
+    """Return the workers whose lease has ended, by a clock that all share."""
+    return [lease_ended(lease) for lease in storage.leases() if lease.ends_at <= now]
+
+
+def rescue_silent(storage: Storage, now: int) -> list[Rescued]:
+    """Rescue what the workers have left whose lease has ended."""
+    return storage.rescue(now, silent(storage, now))
 
 
 def in_order(kind_order: str, moments: Iterable[int]) -> list[int]:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mainspring.core import outcomes
-from mainspring.core.jobs import Job, State, Worker
+from mainspring.core import codec, outcomes
+from mainspring.core.jobs import Job, Outcome, State, Worker
 from mainspring.core.ordering import FAIR_EVERY
 from tests.contract.jobs import LEASE
 
-CRASH = "crash"
+LOST = "mainspring.exceptions.WorkerLost"
+CANCELLED = "mainspring.exceptions.TaskCancelled"
 
 
 @dataclass
@@ -23,7 +24,9 @@ class Entry:
     owner: Worker | None = None
     attempts: list[str] = field(default_factory=list)
     """The ids of the workers that it was started by."""
-    crashes: int = 0
+    errors: list[str] = field(default_factory=list)
+    """The classes of the errors of its attempts."""
+    metadata: bytes | None = None
     finished_at: int | None = None
 
 
@@ -42,7 +45,9 @@ class Model:
 
     def enqueue(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            self.entries[job.id] = Entry(job, State(job.state), job.available_at)
+            self.entries[job.id] = Entry(
+                job, State(job.state), job.available_at, metadata=job.metadata
+            )
 
     # Claims
 
@@ -91,6 +96,7 @@ class Model:
             assert job.claim is not None
             assert worker.first_claim <= job.claim <= worker.last_claim
             assert job.claim != entry.claim, "a claim's number came twice"
+            assert self.is_told_of(entry, job), "a claim does not tell of the job as it is"
             entry.state, entry.claim, entry.owner = State.RUNNING, job.claim, worker
 
     def holds(self, job: Job) -> bool:
@@ -98,18 +104,32 @@ class Model:
         entry = self.entries.get(job.id)
         return entry is not None and entry.state == State.RUNNING and entry.claim == job.claim
 
-    def settle(self, job: Job, state: State, now: int) -> bool:
+    def is_told_of(self, entry: Entry, job: Job) -> bool:
+        """Whether a job, as it was read, has what its earlier attempts left."""
+        errors = [path for path, *_ in codec.decode(job.errors or b"[]")]
+        return (
+            job.available_at == entry.available_at
+            and job.metadata == entry.metadata
+            and codec.decode(job.worker_ids or b"[]") == entry.attempts
+            and errors == entry.errors
+        )
+
+    def settle(self, job: Job, outcome: Outcome) -> bool:
         """Take note of an outcome; return whether the claim held."""
         if not self.holds(job):
             return False
         entry = self.entries[job.id]
-        entry.state = state
-        if state == State.SCHEDULED:
-            entry.available_at = outcomes.postponed(job, now).available_at
-        else:
-            assert entry.owner is not None
-            entry.attempts.append(entry.owner.id)
-            entry.finished_at = now
+        entry.state, entry.available_at = State(outcome.state), outcome.available_at
+        entry.finished_at = outcome.finished_at
+        entry.attempts = codec.decode(outcome.worker_ids or b"[]")
+        entry.errors = [path for path, *_ in codec.decode(outcome.errors or b"[]")]
+        return True
+
+    def save_metadata(self, job: Job, metadata: bytes | None) -> bool:
+        """Take note of metadata; return whether the claim held."""
+        if not self.holds(job):
+            return False
+        self.entries[job.id].metadata = metadata
         return True
 
     def release(self, job: Job) -> bool:
@@ -144,8 +164,8 @@ class Model:
 
     def _crash(self, entry: Entry, worker: Worker, now: int) -> None:
         entry.attempts.append(worker.id)
-        entry.crashes += 1
-        if entry.crashes >= outcomes.MAX_CRASHES:
+        entry.errors.append(LOST)
+        if entry.errors.count(LOST) >= outcomes.MAX_CRASHES:
             entry.state, entry.finished_at = State.FAILED, now
         else:
             entry.state = State.READY
@@ -164,8 +184,9 @@ class Model:
         cancelled = []
         for job_id in dict.fromkeys(ids):
             entry = self.entries.get(job_id)
-            if entry is not None and entry.state in (State.READY, State.SCHEDULED):
+            if entry is not None and not entry.state.is_final:
                 entry.state, entry.finished_at = State.CANCELLED, None  # it is the real time
+                entry.errors.append(CANCELLED)
                 cancelled.append(job_id)
         return cancelled
 

@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +20,10 @@ from django.test import override_settings
 from mainspring.backends import memory
 from mainspring.backends.base import MainspringBackend
 from mainspring.backends.storage import Storage
+from mainspring.bench import mysql_driver
 from tests.contract.router import STORE, StoreRouter
+from tests.server_databases import Server
+from tests.servers import Servers
 
 _QUICK = "PRAGMA synchronous = OFF"  # no test cuts the power
 
@@ -34,10 +37,16 @@ class Kind:
     order: str
     database: Callable[["Stores", Path], dict[str, Any]] | None = None
     """Makes a new database with the tables in it and returns its settings."""
+    server: str = ""
+    """Of which server in :class:`~tests.servers.Servers`; empty where it needs none."""
     has_threads: bool = True
     """Do all threads of a process see the same jobs?"""
     has_processes: bool = False
     """Do other processes?"""
+    histories: int = 100
+    """How many the model is compared in; each takes a while where a statement is a round trip."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further ``OPTIONS``."""
 
     def __str__(self) -> str:
         return self.name
@@ -62,6 +71,13 @@ def sqlite_settings(name: str | Path, **options: Any) -> dict[str, Any]:
     }
 
 
+def _on(server: str) -> dict[str, Any]:
+    def emptied(stores: "Stores", folder: Path) -> dict[str, Any]:
+        return stores.emptied(server)
+
+    return {"database": emptied, "server": server, "has_processes": True, "histories": 10}
+
+
 _MEMORY = "mainspring.backends.memory.MemoryBackend"
 _DATABASE = "mainspring.backends.database.DatabaseBackend"
 
@@ -69,20 +85,30 @@ SQLITE = Kind("sqlite-lifo", _DATABASE, "lifo", _sqlite_file, has_processes=True
 KINDS = (
     Kind("memory-lifo", _MEMORY, "lifo"),
     Kind("memory-fifo", _MEMORY, "fifo"),
+    Kind("memory-processes", _MEMORY, "lifo", histories=10, options={"PROCESSES": 2}),
     SQLITE,
     Kind("sqlite-fifo", _DATABASE, "fifo", _sqlite_file, has_processes=True),
     Kind("sqlite-in-memory", _DATABASE, "lifo", _sqlite_memory, has_threads=False),
+    Kind("postgresql-lifo", _DATABASE, "lifo", **_on("postgresql")),
+    Kind("postgresql-fifo", _DATABASE, "fifo", **_on("postgresql")),
+    Kind("postgresql-local", _DATABASE, "lifo", **_on("postgresql-local")),
+    Kind("mariadb-lifo", _DATABASE, "lifo", **_on("mariadb")),
+    Kind("mariadb-fifo", _DATABASE, "fifo", **_on("mariadb")),
 )
 
-on_databases = pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind.database is not None], ids=str, indirect=True
-)
-with_threads = pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind.has_threads], ids=str, indirect=True
-)
-with_processes = pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind.has_processes], ids=str, indirect=True
-)
+ONE_ORDER = tuple(kind for kind in KINDS if kind.order == "lifo")
+"""The order changes what a claim chooses, and nothing else."""
+
+
+def on_kinds(kinds: Sequence[Kind]) -> pytest.MarkDecorator:
+    """Run a test on these kinds of store instead of all in one order."""
+    return pytest.mark.parametrize("kind", kinds, ids=str, indirect=True)
+
+
+in_both_orders = on_kinds(KINDS)
+on_databases = on_kinds([kind for kind in ONE_ORDER if kind.database is not None])
+with_threads = on_kinds([kind for kind in ONE_ORDER if kind.has_threads])
+with_processes = on_kinds([kind for kind in ONE_ORDER if kind.has_processes])
 
 
 @dataclass
@@ -139,8 +165,11 @@ class Store:
 class Stores:
     """Opens stores; one for the whole session, as migrating takes a while."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, servers: Servers) -> None:
         self._folder = folder
+        self._servers = servers
+        self._emptied: dict[str, str] = {}
+        self._templates: dict[str, str] = {}
 
     @cached_property
     def template(self) -> Path:
@@ -150,13 +179,31 @@ class Stores:
             call_command("migrate", database=STORE, verbosity=0)
         return path
 
+    def emptied(self, name: str) -> dict[str, Any]:
+        """Return the settings of this process's one database on a server, emptied."""
+        server = self.server(name)
+        if name not in self._emptied:
+            self._emptied[name] = server.new_database(self.server_template(name))
+        server.empty(self._emptied[name])
+        return server.settings(self._emptied[name])
+
+    def server_template(self, name: str) -> str:
+        """Return the name of a database on a server, as ``migrate`` leaves it."""
+        if name not in self._templates:
+            self._templates[name] = migrated(self.server(name))
+        return self._templates[name]
+
+    def server(self, name: str) -> Server:
+        """Return a server; skip the test where there is none."""
+        return self._servers.get(name)
+
     @contextmanager
     def open(self, kind: Kind, folder: Path, **options: Any) -> Iterator[Store]:
         """Open a new store of this kind, with further ``OPTIONS``."""
         entry = {
             "BACKEND": kind.backend,
             "QUEUES": [],
-            "OPTIONS": {"ORDER": kind.order, **options},
+            "OPTIONS": {"ORDER": kind.order, **kind.options, **options},
         }
         tasks = {"default": entry, "other": entry}
         template = self.template  # before the store takes the alias
@@ -176,9 +223,18 @@ class Stores:
             yield store
 
 
+def migrated(server: Server) -> str:
+    """Make a database on a server, as ``migrate`` leaves it, and return its name."""
+    name = server.new_database()
+    with database(server.settings(name)):
+        call_command("migrate", database=STORE, verbosity=0)
+    return name
+
+
 @contextmanager
 def database(settings: Mapping[str, Any], alias: str = STORE) -> Iterator[BaseDatabaseWrapper]:
     """Add a database to ``DATABASES`` for a while, and the router that sends our tables to it."""
+    mysql_driver.install_for({alias: dict(settings)})
     configured = connections.configure_settings({"default": {}, alias: dict(settings)})
     connections.settings[alias] = configured[alias]
     try:

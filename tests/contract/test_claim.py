@@ -22,7 +22,9 @@ from tests.contract.jobs import (
     stored,
     succeeded,
 )
-from tests.contract.stores import Store
+from tests.contract.stores import Store, in_both_orders
+
+pytestmark = in_both_orders
 
 
 def moments(jobs: list[Job]) -> list[int]:

@@ -1,4 +1,4 @@
-"""stage and cancel: what has not started yet."""
+"""stage and cancel: what waits, and what is not to run any more."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from tests.contract.jobs import (
     stored,
     succeeded,
 )
-from tests.contract.stores import Store
+from tests.contract.stores import Store, in_both_orders
 
 
 def test_with_nothing_deferred_there_is_nothing_to_stage(storage: Storage) -> None:
@@ -73,6 +73,7 @@ def test_more_than_one_step_is_staged_in_steps(storage: Storage) -> None:
     assert storage.stats().ready == {"default": 2500}
 
 
+@in_both_orders
 def test_jobs_of_all_queues_and_priorities_are_staged(store: Store) -> None:
     storage = store.storage
     storage.enqueue(
@@ -135,12 +136,34 @@ def test_what_is_cancelled_is_neither_claimed_nor_staged(storage: Storage) -> No
     assert storage.claim(registered(storage), ALL, 10) == []
 
 
-def test_what_runs_is_not_cancelled(storage: Storage) -> None:
+def test_what_runs_is_cancelled_at_once(storage: Storage) -> None:
     worker = registered(storage)
     (taken,) = claimed(storage, worker, 0)
-    assert storage.cancel([taken.id]) == []
-    assert stored(storage, taken.id) == taken
-    assert storage.settle(worker, [succeeded(taken, worker)]) == []
+    before = clock.now()
+    assert storage.cancel([taken.id]) == [taken.id]
+    found = stored(storage, taken.id)
+    assert (found.state, found.claim) == (State.CANCELLED, None)
+    assert found.finished_at is not None
+    assert before <= found.finished_at <= clock.now()
+    ((path, text),) = codec.decode(found.errors or b"[]")
+    assert path == "mainspring.exceptions.TaskCancelled"
+    assert "while it ran" in text
+    unchanged = {"state": taken.state, "claim": taken.claim, "finished_at": None, "errors": None}
+    assert found._replace(**unchanged) == taken
+    assert storage.stats().running == 0
+
+
+def test_an_outcome_of_what_was_cancelled_is_lost(storage: Storage) -> None:
+    worker = registered(storage)
+    taken = claimed(storage, worker, 0, 1, 2)
+    storage.cancel(ids(taken[:2]))
+    before = sorted(storage.get_results(ids(taken[:2])))
+    settled = [succeeded(taken[0], worker), failed(taken[1], worker), succeeded(taken[2], worker)]
+    assert sorted(storage.settle(worker, settled)) == sorted(ids(taken[:2]))
+    assert storage.release(worker, taken) == 0
+    assert storage.rescue(START, [died(worker, taken)]) == []
+    assert sorted(storage.get_results(ids(taken[:2]))) == before
+    assert state_of(storage, taken[2].id) == State.SUCCESSFUL
 
 
 def test_what_has_finished_is_not_cancelled(storage: Storage) -> None:
@@ -177,10 +200,11 @@ def test_a_cancelled_job_keeps_the_errors_of_its_attempts(storage: Storage) -> N
     (taken,) = claimed(storage, worker, 0)
     storage.rescue(START, [died(worker, [taken])])
     storage.cancel([taken.id])
-    paths = [path for path, _ in codec.decode(stored(storage, taken.id).errors or b"[]")]
+    paths = [path for path, *_ in codec.decode(stored(storage, taken.id).errors or b"[]")]
     assert paths == ["mainspring.exceptions.WorkerLost", "mainspring.exceptions.TaskCancelled"]
 
 
+@in_both_orders
 def test_order_after_staging_follows_the_documented_rule_for_a_mixed_queue(store: Store) -> None:
     storage = store.storage
     storage.enqueue([deferred(30, priority=1), deferred(10), deferred(20)])

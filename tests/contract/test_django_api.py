@@ -16,31 +16,16 @@ from django.test import override_settings
 from django.utils import timezone
 
 from mainspring import Task, TaskResult
+from mainspring.backends import waiting
 from mainspring.core.jobs import State
 from mainspring.core.ordering import fifo, lifo
-from mainspring.runtime.board import NoBoard
-from mainspring.runtime.executor import Executor
+from mainspring.exceptions import StoreUnavailable
 from mainspring.runtime.identity import new_worker
 from tests.contract.jobs import ALL, ids
 from tests.contract.router import STORE
-from tests.contract.stores import Store, on_databases, with_threads
+from tests.contract.stores import Store, in_both_orders, on_databases, with_threads
 from tests.contract.tasks import add, add_soon, by_django, describe, echo, fail
-
-
-def work_off(store: Store) -> None:
-    """Run everything that is ready, in this thread, as a worker would."""
-    worker = new_worker()
-    executor = Executor(store.backend, worker, NoBoard())
-    store.storage.heartbeat(worker, 0)
-    while jobs := store.storage.claim(worker, ALL, 10):
-        outcomes = [
-            async_to_sync(executor.aexecute)(job)
-            if executor.is_async(job)
-            else executor.execute(job)
-            for job in jobs
-        ]
-        assert store.storage.settle(worker, outcomes) == []
-    store.storage.retire(worker)
+from tests.contract.working import work_off
 
 
 def test_enqueue_returns_the_result_to_be(store: Store) -> None:
@@ -194,6 +179,7 @@ def test_a_run_after_that_has_passed_means_now(store: Store) -> None:
     assert (found.status, found.run_after) == (TaskResultStatus.SUCCESSFUL, run_after)
 
 
+@in_both_orders
 def test_results_come_out_in_the_order_in_which_they_are_claimed(store: Store) -> None:
     results = [
         add.using(priority=priority, queue_name=name).enqueue(1)
@@ -264,6 +250,44 @@ def test_a_wait_that_takes_too_long_ends(store: Store) -> None:
     with pytest.raises(TimeoutError):
         async_to_sync(result.await_result)(timeout=0.01)
     assert result.refresh() == result
+
+
+@on_databases
+def test_a_wait_bears_a_store_that_is_away_for_a_while(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = add.enqueue(1, 2)
+    work_off(store)
+    get_result, failures = store.backend.get_result, iter(range(6))
+
+    def look(result_id: str) -> TaskResult[Any]:
+        for _ in failures:
+            raise StoreUnavailable("down")
+        return get_result(result_id)
+
+    monkeypatch.setattr(store.backend, "get_result", look)
+    assert result.wait(10).return_value == 3
+    failures = iter(range(6))
+    assert async_to_sync(result.await_result)().return_value == 3
+
+
+@on_databases
+def test_a_wait_ends_with_the_outage_that_outlasts_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = add.enqueue(1, 2)
+
+    def look(result_id: str) -> TaskResult[Any]:
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(store.backend, "get_result", look)
+    with pytest.raises(StoreUnavailable):
+        result.wait(0.01)
+    with pytest.raises(StoreUnavailable):
+        async_to_sync(result.await_result)(0.01)
+    monkeypatch.setattr(waiting, "_LONGEST_OUTAGE", 0.01)
+    with pytest.raises(StoreUnavailable):
+        result.wait()
 
 
 @with_threads

@@ -35,6 +35,30 @@ def test_many_jobs_are_stored_as_they_are(storage: Storage) -> None:
     assert sorted(storage.get_results(ids(new))) == sorted(new)
 
 
+NOTED = {"options": b'{"max_attempts":3}', "metadata": b'{"a":"\xc3\xa4 %s"}'}
+
+
+@pytest.mark.parametrize("names", [["options"], ["metadata"], ["options", "metadata"]], ids=str)
+def test_a_job_carries_what_its_call_was_given(storage: Storage, names: list[str]) -> None:
+    new = job(**{name: NOTED[name] for name in names})
+    storage.enqueue([new])
+    assert stored(storage, new.id) == new
+    (claimed,) = storage.claim(registered(storage), ALL, 1)
+    assert claimed == new._replace(state=State.RUNNING, claim=claimed.claim)
+
+
+@pytest.mark.parametrize("number", [3, 600])
+@pytest.mark.parametrize("which", [0, 1, -1], ids=["first", "second", "last"])
+def test_of_many_jobs_some_may_carry_more(storage: Storage, number: int, which: int) -> None:
+    new = [job(at) for at in range(number)]
+    new[which] = new[which]._replace(**NOTED)
+    storage.enqueue(new)
+    assert sorted(storage.get_results(ids(new))) == sorted(new)
+    claimed = {one.id: one for one in storage.claim(registered(storage), ALL, number)}
+    carried = [(claimed[one.id].options, claimed[one.id].metadata) for one in new]
+    assert carried == [(one.options, one.metadata) for one in new]
+
+
 def test_no_job_is_a_harmless_enqueue(storage: Storage) -> None:
     storage.enqueue([])
     assert storage.stats().ready == {}

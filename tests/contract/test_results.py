@@ -18,6 +18,7 @@ from tests.contract.jobs import (
     ids,
     job,
     registered,
+    rescue_silent,
     state_of,
     succeeded,
 )
@@ -42,7 +43,7 @@ def test_many_results_are_returned_at_once(storage: Storage) -> None:
 
 
 def test_stats_of_an_empty_store(storage: Storage) -> None:
-    assert storage.stats() == Stats({}, 0, 0, None, [])
+    assert storage.stats() == Stats({}, 0, 0, None, [], 0, [])
 
 
 def test_stats_count_what_is_not_finished(storage: Storage) -> None:
@@ -55,7 +56,7 @@ def test_stats_count_what_is_not_finished(storage: Storage) -> None:
     storage.cancel([gone.id])
     storage.enqueue([deferred(SECOND), deferred(DAY)])
     stats = storage.stats()
-    assert stats == Stats({"mail": 3, "default": 1}, 2, 2, START + 20, [worker.id])
+    assert stats == Stats({"mail": 3, "default": 1}, 2, 2, START + 20, [worker.id], 0, [])
 
 
 def test_two_aliases_in_one_store_do_not_see_each_other(store: Store) -> None:
@@ -67,12 +68,12 @@ def test_two_aliases_in_one_store_do_not_see_each_other(store: Store) -> None:
     theirs.enqueue([waiting])
 
     assert ours.get_results(ids([job_of_ours, job_of_theirs])) == [job_of_ours]
-    assert ours.stats() == Stats({"default": 1}, 0, 0, START, [mine.id])
-    assert theirs.stats() == Stats({"mail": 1}, 1, 0, START + 1, [other.id])
+    assert ours.stats() == Stats({"default": 1}, 0, 0, START, [mine.id], 0, [])
+    assert theirs.stats() == Stats({"mail": 1}, 1, 0, START + 1, [other.id], 0, [])
     assert ours.stage(START + SECOND).staged == 0
     assert ids(ours.claim(mine, ["mail", "*"], 10)) == [job_of_ours.id]
     assert ids(theirs.claim(other, ALL, 10)) == [job_of_theirs.id]
-    assert [one.worker_id for one in ours.rescue(START + LEASE)] == [mine.id]
+    assert [one.worker_id for one in rescue_silent(ours, START + LEASE)] == [mine.id]
     assert state_of(theirs, job_of_theirs.id) == State.RUNNING
     assert theirs.stage(START + SECOND).staged == 1
 
@@ -170,7 +171,7 @@ def test_the_identity_tells_the_store_and_the_alias(store: Store) -> None:
 
 def test_the_description_is_one_line_for_people(storage: Storage) -> None:
     text = storage.describe()
-    assert "memory" in text or "database 'store' (SQLite)" in text
+    assert "memory" in text or "database 'store' (" in text
     assert "\n" not in text
 
 

@@ -7,11 +7,13 @@ import pytest
 from mainspring.backends.storage import Storage
 from mainspring.core import codec, outcomes
 from mainspring.core.clock import SECOND
+from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Job, Outcome, State, Worker
 from tests.contract.jobs import (
     ALL,
     LEASE,
     START,
+    as_stored,
     claimed,
     died,
     enqueued,
@@ -20,11 +22,12 @@ from tests.contract.jobs import (
     in_order,
     job,
     registered,
+    rescue_silent,
     state_of,
     stored,
     succeeded,
 )
-from tests.contract.stores import Store
+from tests.contract.stores import Store, in_both_orders
 
 
 def postponed(one: Job, by: Worker) -> Outcome:
@@ -35,7 +38,22 @@ def given_up(one: Job, by: Worker) -> Outcome:
     return outcomes.untouched(one)
 
 
-@pytest.mark.parametrize("outcome_of", [succeeded, failed, postponed, given_up])
+def snoozed(one: Job, by: Worker) -> Outcome:
+    return outcomes.snoozed(one, START, SECOND)
+
+
+def to_be_retried(one: Job, by: Worker) -> Outcome:
+    return failed(one, by, retry_after=SECOND)
+
+
+def retried_at_once(one: Job, by: Worker) -> Outcome:
+    return failed(one, by, retry_after=0)
+
+
+ANY = [succeeded, failed, postponed, given_up, snoozed, to_be_retried, retried_at_once]
+
+
+@pytest.mark.parametrize("outcome_of", ANY)
 def test_an_outcome_is_stored_whole(
     storage: Storage, outcome_of: Callable[[Job, Worker], Outcome]
 ) -> None:
@@ -68,7 +86,8 @@ def test_a_failure_shows_its_error(storage: Storage) -> None:
     found = stored(storage, taken.id)
     assert found.state == State.FAILED
     assert found.errors is not None
-    assert codec.decode(found.errors) == [["builtins.ValueError", "ValueError: no\n"]]
+    error = TaskError("builtins.ValueError", "ValueError: no\n")
+    assert codec.decode(found.errors) == [as_stored(error, worker, START, START + SECOND)]
     assert found.return_value is None
 
 
@@ -132,7 +151,7 @@ def test_a_claim_that_another_worker_has_now_is_lost(store: Store) -> None:
     storage, another = store.storage, store.another_process()
     slow, quick = registered(storage), registered(another, START + LEASE)
     (taken,) = claimed(storage, slow, 0)
-    another.rescue(START + LEASE)
+    rescue_silent(another, START + LEASE)
     (again,) = another.claim(quick, ALL, 1)
     assert again.id == taken.id
     assert again.claim != taken.claim
@@ -187,6 +206,7 @@ def test_released_jobs_are_ready_as_if_they_had_never_been_claimed(storage: Stor
     assert sorted(storage.get_results(ids(new))) == sorted(new)
 
 
+@in_both_orders
 def test_released_jobs_keep_their_order(store: Store) -> None:
     storage, worker = store.storage, registered(store.storage)
     enqueued(storage, 1, 3, 5)
@@ -230,7 +250,7 @@ def test_a_crash_after_a_release_leaves_the_job_alone(storage: Storage) -> None:
     assert stored(storage, taken.id).errors is None
 
 
-@pytest.mark.parametrize("outcome_of", [succeeded, failed, postponed])
+@pytest.mark.parametrize("outcome_of", [succeeded, failed, postponed, to_be_retried])
 def test_settling_again_what_is_stored_is_no_loss(
     storage: Storage, outcome_of: Callable[[Job, Worker], Outcome]
 ) -> None:

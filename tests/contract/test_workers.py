@@ -2,29 +2,34 @@
 
 import pytest
 
-from mainspring.backends.storage import Rescued, Storage
+from mainspring.backends.storage import Rescued, Storage, lease_ended
 from mainspring.core import codec
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import State
+from mainspring.core.leases import Lease
 from mainspring.core.outcomes import MAX_CRASHES
 from tests.contract.jobs import (
     ALL,
+    DAY,
     LEASE,
     LOST,
     START,
     STOPPED,
+    as_stored,
     claimed,
     died,
     enqueued,
     ids,
     in_order,
     registered,
+    rescue_silent,
+    silent,
     state_of,
     stored,
     succeeded,
     worker,
 )
-from tests.contract.stores import Store
+from tests.contract.stores import Store, in_both_orders
 
 
 def test_the_first_heartbeat_registers_and_the_next_ones_renew(storage: Storage) -> None:
@@ -58,7 +63,7 @@ def test_retiring_twice_is_harmless(storage: Storage) -> None:
 def test_nothing_is_rescued_while_the_lease_lasts(storage: Storage) -> None:
     one = registered(storage)
     (taken,) = claimed(storage, one, 0)
-    assert storage.rescue(START + LEASE - 1) == []
+    assert rescue_silent(storage, START + LEASE - 1) == []
     assert stored(storage, taken.id) == taken
 
 
@@ -66,8 +71,31 @@ def test_a_renewed_lease_lasts_longer(storage: Storage) -> None:
     one = registered(storage)
     claimed(storage, one, 0)
     storage.heartbeat(one, START + LEASE - 1)
-    assert storage.rescue(START + 2 * LEASE - 2) == []
-    assert len(storage.rescue(START + 2 * LEASE - 1)) == 1
+    assert rescue_silent(storage, START + 2 * LEASE - 2) == []
+    assert len(rescue_silent(storage, START + 2 * LEASE - 1)) == 1
+
+
+def test_leases_tell_when_each_worker_was_heard_of(store: Store) -> None:
+    one, other = registered(store.storage), registered(store.storage, START + SECOND)
+    store.storage.heartbeat(one, START + 2 * SECOND)
+    expected = [
+        Lease(one.id, START + 2 * SECOND, START + 2 * SECOND + LEASE),
+        Lease(other.id, START + SECOND, START + SECOND + LEASE),
+    ]
+    assert sorted(store.another_process().leases()) == sorted(expected)
+    assert store.other_alias.leases() == []
+
+
+def test_a_worker_that_renews_its_lease_after_the_look_is_left_alone(store: Store) -> None:
+    """Also where its clock was set back meanwhile, so that the new lease ends before the old."""
+    storage, another = store.storage, store.another_process()
+    for moment in (START + LEASE, START - DAY):
+        one = registered(storage)
+        (taken,) = claimed(storage, one, 0)
+        lost = silent(another, START + LEASE)
+        storage.heartbeat(one, moment)
+        assert another.rescue(START + LEASE, lost) == []
+        assert storage.settle(one, [succeeded(taken, one)]) == []
 
 
 def test_when_the_lease_has_ended_all_jobs_become_ready_with_an_error(store: Store) -> None:
@@ -75,8 +103,9 @@ def test_when_the_lease_has_ended_all_jobs_become_ready_with_an_error(store: Sto
     one = registered(storage)
     taken = claimed(storage, one, 0, 1)
     now = START + LEASE
-    rescued = another.rescue(now)
-    expected = [Rescued(job.id, job.task_path, one.id, State.READY, True) for job in taken]
+    rescued = rescue_silent(another, now)
+    error = lease_ended(Lease(one.id, START, now)).error
+    expected = [Rescued(job.id, job.task_path, one.id, State.READY, True, error) for job in taken]
     assert sorted(rescued) == sorted(expected)
     for job in taken:
         found = stored(storage, job.id)
@@ -86,15 +115,16 @@ def test_when_the_lease_has_ended_all_jobs_become_ready_with_an_error(store: Sto
         assert found.finished_at is None
         assert found.started_at == found.last_attempted_at == START
         assert codec.decode(found.worker_ids or b"[]") == [one.id]
-        ((path, text),) = codec.decode(found.errors or b"[]")
+        ((path, text, *where),) = codec.decode(found.errors or b"[]")
         assert path == "mainspring.exceptions.WorkerLost"
         assert one.id in text
         assert "lease" in text
+        assert where == [START, now, one.id]
 
 
 def test_a_rescued_worker_is_off_the_register(storage: Storage) -> None:
     one = registered(storage)
-    storage.rescue(START + LEASE)
+    rescue_silent(storage, START + LEASE)
     assert list(storage.stats().workers) == []
     assert not storage.heartbeat(one, START + LEASE + SECOND)
     assert storage.heartbeat(one, START + LEASE + 2 * SECOND)
@@ -104,7 +134,7 @@ def test_only_the_worker_whose_lease_ended_is_rescued(storage: Storage) -> None:
     gone, alive = registered(storage), registered(storage, START + SECOND)
     (lost,) = claimed(storage, gone, 0)
     (kept,) = claimed(storage, alive, 1)
-    assert [one.job_id for one in storage.rescue(START + LEASE)] == [lost.id]
+    assert [one.job_id for one in rescue_silent(storage, START + LEASE)] == [lost.id]
     assert state_of(storage, kept.id) == State.RUNNING
     assert list(storage.stats().workers) == [alive.id]
 
@@ -127,7 +157,7 @@ def test_of_a_dead_worker_what_had_started_keeps_an_error_and_the_rest_nothing(
     assert stored(storage, new[0].id) == new[0]
     assert stored(storage, new[2].id) == new[2]
     found = stored(storage, running.id)
-    assert codec.decode(found.errors or b"[]") == [list(LOST)]
+    assert codec.decode(found.errors or b"[]") == [as_stored(LOST, one, START, START + SECOND)]
     assert codec.decode(found.worker_ids or b"[]") == [one.id]
     assert found.last_attempted_at == START
 
@@ -160,14 +190,17 @@ def test_a_rescue_is_done_once_however_many_try(store: Store) -> None:
     storage, another = store.storage, store.another_process()
     one = registered(storage)
     claimed(storage, one, *range(5))
-    assert len(storage.rescue(START + LEASE)) + len(another.rescue(START + LEASE)) == 5
+    assert (
+        len(rescue_silent(storage, START + LEASE)) + len(rescue_silent(another, START + LEASE)) == 5
+    )
 
 
+@in_both_orders
 def test_a_rescued_job_keeps_its_place_in_the_order(store: Store) -> None:
     storage, one = store.storage, registered(store.storage)
     claimed(storage, one, 1, 3, 5)
     enqueued(storage, 2, 4)
-    storage.rescue(START + LEASE)
+    rescue_silent(storage, START + LEASE)
     taken = storage.claim(registered(storage), ALL, 10)
     assert [job.available_at - START for job in taken] == in_order(store.kind.order, range(1, 6))
 
@@ -176,7 +209,7 @@ def test_a_settle_after_a_rescue_is_fenced(store: Store) -> None:
     storage, another = store.storage, store.another_process()
     one = registered(storage)
     taken = claimed(storage, one, 0, 1)
-    another.rescue(START + LEASE)
+    rescue_silent(another, START + LEASE)
     assert sorted(storage.settle(one, [succeeded(job, one) for job in taken])) == sorted(ids(taken))
     assert storage.release(one, taken) == 0
     assert {state_of(storage, job.id) for job in taken} == {State.READY}
@@ -185,7 +218,7 @@ def test_a_settle_after_a_rescue_is_fenced(store: Store) -> None:
 def test_a_worker_that_was_given_up_can_go_on(storage: Storage) -> None:
     one = registered(storage)
     claimed(storage, one, 0)
-    storage.rescue(START + LEASE)
+    rescue_silent(storage, START + LEASE)
     storage.heartbeat(one, START + LEASE)
     (again,) = storage.claim(one, ALL, 10)
     assert storage.settle(one, [succeeded(again, one)]) == []
@@ -193,10 +226,11 @@ def test_a_worker_that_was_given_up_can_go_on(storage: Storage) -> None:
 
 def test_the_last_of_too_many_crashes_fails_the_job(storage: Storage) -> None:
     (new,) = enqueued(storage, 0)
-    dead = []
+    dead, errors = [], []
     for crash in range(1, MAX_CRASHES + 1):
         one = registered(storage)
         dead.append(one.id)
+        errors.append(as_stored(LOST, one, START, START + crash * SECOND))
         taken = storage.claim(one, ALL, 1)
         now = START + crash * SECOND
         (rescued,) = storage.rescue(now, [died(one, taken)])
@@ -204,7 +238,7 @@ def test_the_last_of_too_many_crashes_fails_the_job(storage: Storage) -> None:
     found = stored(storage, new.id)
     assert found.state == State.FAILED
     assert found.finished_at == START + MAX_CRASHES * SECOND
-    assert codec.decode(found.errors or b"[]") == [list(LOST)] * MAX_CRASHES
+    assert codec.decode(found.errors or b"[]") == errors
     assert codec.decode(found.worker_ids or b"[]") == dead
     assert storage.claim(registered(storage), ALL, 1) == []
 
@@ -213,7 +247,7 @@ def test_leases_that_end_count_as_crashes(storage: Storage) -> None:
     (new,) = enqueued(storage, 0)
     for _ in range(MAX_CRASHES):
         storage.claim(registered(storage), ALL, 1)
-        storage.rescue(START + LEASE)
+        rescue_silent(storage, START + LEASE)
     assert state_of(storage, new.id) == State.FAILED
 
 
@@ -221,16 +255,16 @@ def test_leases_that_end_count_as_crashes(storage: Storage) -> None:
 def test_what_is_no_crash_never_fails_a_job(storage: Storage, started: bool) -> None:
     """A shutdown that ran out of time, and a crash while the job only waited, do not count."""
     (new,) = enqueued(storage, 0)
-    number = 2 * MAX_CRASHES
-    for _ in range(number):
+    expected = []
+    for _ in range(2 * MAX_CRASHES):
         one = registered(storage)
         taken = storage.claim(one, ALL, 1)
+        expected += [as_stored(STOPPED, one, START, START)] if started else []
         end = died(one, taken, STOPPED) if started else died(one)
         assert [r.state for r in storage.rescue(START, [end])] == [State.READY]
     found = stored(storage, new.id)
     assert found.state == State.READY
-    errors = codec.decode(found.errors or b"[]")
-    assert errors == ([list(STOPPED)] * number if started else [])
+    assert codec.decode(found.errors or b"[]") == expected
 
 
 def test_a_job_that_succeeds_after_crashes_keeps_its_errors(storage: Storage) -> None:
@@ -241,7 +275,7 @@ def test_a_job_that_succeeds_after_crashes_keeps_its_errors(storage: Storage) ->
     storage.settle(second, [succeeded(again, second)])
     found = stored(storage, new.id)
     assert found.state == State.SUCCESSFUL
-    assert codec.decode(found.errors or b"[]") == [list(LOST)]
+    assert codec.decode(found.errors or b"[]") == [as_stored(LOST, first, START, START)]
     assert codec.decode(found.worker_ids or b"[]") == [first.id, second.id]
     assert found.started_at == START
 
@@ -256,6 +290,6 @@ def test_what_had_ended_counts_an_attempt_and_no_crash(storage: Storage) -> None
         (rescued,) = storage.rescue(START, [end])
         assert (rescued.state, rescued.was_started) == (State.READY, True)
     job = stored(storage, first.id)
-    paths = [path for path, _ in codec.decode(job.errors or b"")]
+    paths = [path for path, *_ in codec.decode(job.errors or b"")]
     assert paths == ["mainspring.exceptions.OutcomeLost"] * (MAX_CRASHES + 1)
     assert job.last_attempted_at == START + MAX_CRASHES

@@ -10,6 +10,7 @@ import pytest
 
 from tests.contract.stores import SQLITE, Store, Stores
 
+from .databases import ServerDatabase, SiteDatabase, SqliteFile
 from .sites import Site
 
 
@@ -28,33 +29,57 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site.database
 
 
-def _makes_sites(folder: Path, template: Path) -> Iterator[Callable[..., Site]]:
+def _makes_sites(
+    folder: Path, new_database: Callable[[str, Path], SiteDatabase], default_engine: str
+) -> Iterator[Callable[..., Site]]:
     made: list[Site] = []
 
-    def make(**settings: Any) -> Site:
+    def make(engine: str = default_engine, **settings: Any) -> Site:
         own = folder / f"site{len(made)}"
-        own.mkdir()
-        made.append(Site(own, template, **settings))
+        own.mkdir(exist_ok=True)  # left by a site whose server is not there
+        made.append(Site(own, new_database(engine, own), **settings))
         return made[-1]
 
     yield make
     for site in made:
         site.kill_all()
+        site.data.drop()
         shutil.rmtree(site.folder, ignore_errors=True)
 
 
 @pytest.fixture
-def make_site(tmp_path: Path, template: Path) -> Iterator[Callable[..., Site]]:
+def engine(request: pytest.FixtureRequest) -> str:
+    """Where the site's database is: see ``on_engines``."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture(scope="session")
+def new_database(template: Path, stores: Stores) -> Callable[[str, Path], SiteDatabase]:
+    """A function that makes a database with tables on an engine, for a site in a folder."""
+
+    def new(engine: str, folder: Path) -> SiteDatabase:
+        if engine == "sqlite":
+            return SqliteFile(folder / "db.sqlite3", template)
+        return ServerDatabase(stores.server(engine), stores.server_template(engine))
+
+    return new
+
+
+@pytest.fixture
+def make_site(
+    tmp_path: Path, engine: str, new_database: Callable[[str, Path], SiteDatabase]
+) -> Iterator[Callable[..., Site]]:
     """A function that makes a site with these settings; its processes end with the test."""
-    yield from _makes_sites(tmp_path, template)
+    yield from _makes_sites(tmp_path, new_database, engine)
 
 
 @pytest.fixture(scope="module")
 def make_sites(
-    tmp_path_factory: pytest.TempPathFactory, template: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    new_database: Callable[[str, Path], SiteDatabase],
 ) -> Iterator[Callable[..., Site]]:
     """The same for sites that the tests of a module share."""
-    yield from _makes_sites(tmp_path_factory.mktemp("sites"), template)
+    yield from _makes_sites(tmp_path_factory.mktemp("sites"), new_database, "sqlite")
 
 
 @pytest.fixture
@@ -73,5 +98,5 @@ def store(stores: Stores, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other writers are waited for for an instant only."""
-    monkeypatch.setattr("mainspring.backends.database.storage._PATIENCE", 0.05)
+    monkeypatch.setattr("mainspring.backends.database.patience._PATIENCE", 0.05)
     monkeypatch.setattr("mainspring.backends.database.vendors.sqlite._BUSY_TIMEOUT", 0.02)

@@ -1,30 +1,29 @@
-"""A site: a database file, a folder, and the processes of one test."""
+"""A site: a database, a folder, and the processes of one test."""
 
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 
-from mainspring.backends.database.vendors.wakeup import PipeWakeup
 from mainspring.core import clock, codec
 from mainspring.core.ids import new_id
 from mainspring.core.jobs import Job, State
 
+from .databases import SiteDatabase, SqliteFile
 from .waiting import wait_until
 
 PROJECT = Path(__file__).parent / "project"
+_ROOT = Path(__file__).parents[2]
 _COLUMNS = ", ".join(Job._fields)
-_INSERT = f"INSERT INTO mainspring_job ({_COLUMNS}) VALUES ({', '.join('?' * len(Job._fields))})"
 
 
 class Seen(NamedTuple):
@@ -34,7 +33,8 @@ class Seen(NamedTuple):
     task: str
     state: State
     workers: list[str]
-    errors: list[tuple[str, str]]
+    errors: list[tuple[Any, ...]]
+    """Of each attempt: the class's path, the text, when it began and ended, and its worker."""
     returned: Any
     started_at: float | None
     finished_at: float | None
@@ -42,21 +42,25 @@ class Seen(NamedTuple):
     @property
     def kinds(self) -> list[str]:
         """The names of the errors' classes."""
-        return [path.rpartition(".")[2] for path, _ in self.errors]
+        return [path.rpartition(".")[2] for path, *_ in self.errors]
 
 
 class Site:
     """What one test works with. ``options`` are those of ``TASKS``."""
 
-    def __init__(self, folder: Path, template: Path | None = None, **settings: Any) -> None:
+    def __init__(self, folder: Path, data: SiteDatabase | None = None, **settings: Any) -> None:
         self.folder = folder
-        self.database = folder / "db.sqlite3"
-        self.settings = {"folder": str(folder), **settings}
+        self.data = data or SqliteFile(folder / "db.sqlite3")
+        self.settings = {"folder": str(folder), "database": self.data.settings, **settings}
+        self.variables: dict[str, str] = {}
+        """What is added to the environment of what is started from now on."""
         (folder / "tmp").mkdir()
-        if template is not None:
-            self.database.write_bytes(template.read_bytes())
         self.started: list[subprocess.Popen[str]] = []
-        self._wakeup = PipeWakeup(Path(f"{self.database}-mainspring"))
+
+    @property
+    def database(self) -> Path:
+        """The file that SQLite has."""
+        return self.data.path
 
     # Processes
 
@@ -69,10 +73,11 @@ class Site:
             "SITE": json.dumps(self.settings),
             "TMPDIR": str(self.folder / "tmp"),
             "PYTHONPATH": os.pathsep.join(
-                [str(PROJECT), str(self.folder), os.environ.get("PYTHONPATH", "")]
+                [str(PROJECT), str(self.folder), str(_ROOT), os.environ.get("PYTHONPATH", "")]
             ),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONFAULTHANDLER": "1",
+            **self.variables,
         }
 
     def manage(self, *args: str, **options: Any) -> "subprocess.Popen[str]":
@@ -97,6 +102,13 @@ class Site:
     def worker(self, *args: str) -> "subprocess.Popen[str]":
         """Start a worker."""
         return self.manage("mainspring", "worker", *args)
+
+    def call(self, *calls: tuple[Any, ...]) -> list[Any]:
+        """Have another process enqueue calls and wait for each; return what they returned."""
+        process = self.manage("enqueue", "--wait", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        answers, _ = process.communicate("".join(f"{json.dumps(call)}\n" for call in calls), 60)
+        assert process.returncode == 0, self.output.read_text()
+        return [json.loads(line)[2] for line in answers.splitlines()]
 
     def drain(self, *args: str, timeout: float = 60) -> None:
         """Run a worker until nothing is left."""
@@ -149,28 +161,22 @@ class Site:
     ) -> list[str]:
         """Store many calls at once; the first is the newest, and so the first to be run."""
         jobs = _jobs(calls, queue, priority, after, kwargs or {})
-        self._store(jobs)
+        self.data.store(jobs)
         return [job.id for job in jobs]
 
     def enqueue_together(self, **queues: list[tuple[Any, ...]]) -> dict[str, list[str]]:
         """Store calls of several queues at once."""
         jobs = {name: _jobs(calls, name, 0, None, {}) for name, calls in queues.items()}
-        self._store([job for several in jobs.values() for job in several])
+        self.data.store([job for several in jobs.values() for job in several])
         return {name: [job.id for job in several] for name, several in jobs.items()}
 
-    def _store(self, jobs: list[Job]) -> None:
-        self.execute(_INSERT, jobs)
-        self._wakeup.notify()
-
     def execute(self, sql: str, rows: list[Any]) -> None:
-        """Run a statement for each row, in one transaction."""
-        with closing(sqlite3.connect(self.database, timeout=30)) as connection, connection:
-            connection.executemany(sql, rows)
+        """Run a statement for each row."""
+        self.data.execute(sql, rows)
 
     def query(self, sql: str, *params: Any) -> list[Any]:
         """Run a query."""
-        with closing(sqlite3.connect(self.database, timeout=30)) as connection:
-            return connection.execute(sql, params).fetchall()
+        return self.data.query(sql, params)
 
     def jobs(self) -> list[Seen]:
         """Return all jobs, the oldest first."""
@@ -199,7 +205,7 @@ class Site:
         return [
             path.name
             for path in (self.folder / "tmp").glob("mainspring-*/*")
-            if path.read_bytes()[4]
+            if path.read_bytes()[4:5] != b"\0"
         ]
 
     def wait_for(self, job_id: str, *states: State, timeout: float = 20) -> Seen:
@@ -216,6 +222,24 @@ class Site:
         """Wait until all jobs are finished."""
         wait_until(lambda: not any(state < 3 for state in self.states()), timeout, "all finished")
         return self.jobs()
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a call in another process."""
+        code = (
+            f"from django.tasks import task_backends as b; b['default'].cancel_result({job_id!r})"
+        )
+        process = self.manage("shell", "--no-imports", "-c", code)
+        assert process.wait(20) == 0, self.output.read_text()
+
+    def metadata(self, job_id: str) -> dict[str, Any]:
+        """Return the metadata of a job."""
+        ((stored,),) = self.query("SELECT metadata FROM mainspring_job WHERE id = ?", job_id)
+        return codec.decode(bytes(stored)) if stored else {}
+
+    @staticmethod
+    def is_alive(pid: int) -> bool:
+        """Whether a process runs."""
+        return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
     # What tasks and workers leave in the folder
 

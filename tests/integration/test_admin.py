@@ -5,8 +5,8 @@ from django.contrib.auth.models import Permission, User
 from django.tasks import task_backends
 
 from mainspring.core import clock, outcomes
+from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Worker
-from mainspring.core.results import TaskError
 from tests.unit import tasks
 
 JOBS = "/admin/mainspring_database/storedjob/"
@@ -39,8 +39,33 @@ def failed(storage):
 def test_a_job_shows_its_call_and_its_errors(admin_client, failed):
     page = admin_client.get(f"{JOBS}{failed.id}/change/").content.decode()
     assert "1, b=&#x27;&lt;two&gt;&#x27;" in page
-    assert "Traceback: no &lt;number&gt;" in page
-    assert "a-worker" in page
+    assert "after 0.000 s, by a-worker:\nTraceback: no &lt;number&gt;" in page
+
+
+def test_a_row_of_a_map_shows_its_first_call(admin_client, storage):
+    tasks.add.map(range(10, 20))
+    worker = Worker("a-worker", 7)
+    storage.heartbeat(worker, clock.now())
+    for job in storage.claim(worker, ["*"], 100):
+        values = job.arguments  # b is 0
+        now = clock.now()
+        storage.settle(worker, [outcomes.succeeded(job, worker.id, now, now, values)])
+    pages = [
+        admin_client.get(f"{JOBS}{job_id}/change/").content.decode()
+        for job_id in _ids(admin_client, "")
+    ]
+    assert any("calls, the first of them: 1" in page for page in pages)
+    assert any(page.count(">10<") == 2 for page in pages)  # argument and value of a row of one call
+
+
+def test_a_job_shows_what_was_noted_down(admin_client, storage):
+    result = tasks.add.using(metadata={"page": "<3>"}).enqueue(1)
+    storage.heartbeat(worker := Worker("a-worker", 7), clock.now())
+    (job,) = storage.claim(worker, ["*"], 1)
+    storage.save_metadata(job, b'{"page":"<3>","_progress":[2,5,"rows"]}')
+    page = admin_client.get(f"{JOBS}{result.id}/change/").content.decode()
+    assert "page: &#x27;&lt;3&gt;&#x27;" in page
+    assert "2 of 5 done rows" in page
 
 
 def test_jobs_are_listed_and_found_by_state_and_id(admin_client, failed):

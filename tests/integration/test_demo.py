@@ -131,6 +131,11 @@ def worker_processes(temporary: Path) -> list[psutil.Process]:
     return found
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text has no bytes of a name that are none."""
+    return text.encode(errors="replace").decode() == text
+
+
 def assert_nothing_left(temporary: Path) -> None:
     assert worker_processes(temporary) == []
     assert list(temporary.iterdir()) == []
@@ -147,6 +152,13 @@ def test_tells_what_was_found_and_what_failed(
     assert demo.row("28 files parsed") == ["28 files parsed", "84", "28", str(28 * 17)]
     assert re.search(r"^30 tasks in .+: [\d,]+ tasks/s, [\d.]+ MB/s", demo.output, re.MULTILINE)
     assert len(demo.row("From enqueue to start")) == len(demo.row("From start to end")) == 6
+    named = [path for path in sources.rglob("*.py") if path.is_file() and is_unicode(str(path))]
+    texts = [path.read_text("utf-8", "replace") for path in named]
+    number = sum(len(text.splitlines()) for text in texts)
+    assert re.search(rf"^Map +one call for each of {number} lines", demo.output, re.MULTILINE)
+    assert re.search(rf"^{number} lines in .+: [\d,]+ calls/s", demo.output, re.MULTILINE)
+    defs = sum(len(re.findall(r"\bdef\b", text)) for text in texts)
+    assert demo.row("def") == ["def", str(defs)]
     assert "2 tasks failed" in demo.output
     assert demo.row("syntax.py") == ["syntax.py", "SyntaxError: invalid syntax"]
     assert demo.row("coding.py")[1].startswith("SyntaxError: ")

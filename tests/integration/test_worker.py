@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 from mainspring.core.jobs import State
 
+from .databases import on_engines, on_postgresql
 from .sites import Site, children
 from .waiting import wait_until
 
 
+@on_engines
 def test_drain_runs_everything_and_exits(site: Site) -> None:
     ids = site.enqueue_all([("add", i, i) for i in range(500)])
 
@@ -20,6 +22,7 @@ def test_drain_runs_everything_and_exits(site: Site) -> None:
     assert "Ctrl-C stops" in site.output.read_text()
 
 
+@on_engines
 def test_drain_runs_what_has_become_due(site: Site) -> None:
     due = site.enqueue("nothing", after=-5)
     later = site.enqueue("nothing", after=3600)
@@ -48,6 +51,7 @@ def test_drain_recycles_and_still_runs_everything(site: Site) -> None:
     assert len({job.returned for job in site.jobs()}) >= 5
 
 
+@on_engines
 def test_drain_runs_what_a_killed_process_left(site: Site) -> None:
     site.enqueue_all([("crash_once", "crashed"), *[("sleep", 0.01)] * 20])
 
@@ -143,6 +147,7 @@ def test_async_concurrency_is_kept_and_nothing_hoarded(site: Site) -> None:
     assert site.stop(other) == 0
 
 
+@on_postgresql
 def test_sync_and_async_tasks_share_a_queue(site: Site) -> None:
     site.enqueue_all([("asleep", 0.02), ("sleep", 0.001), ("nothing",)] * 100)
 
@@ -152,6 +157,7 @@ def test_sync_and_async_tasks_share_a_queue(site: Site) -> None:
     assert all(len(job.workers) == 1 for job in site.jobs())
 
 
+@on_postgresql
 def test_queues_in_order_of_preference(site: Site) -> None:
     for queue in ("low", "other", "high", "low", "more", "high"):
         site.enqueue("order", queue, queue=queue)
@@ -174,6 +180,7 @@ def test_queues_that_are_not_named_are_left(site: Site) -> None:
     assert site.job(left).state == State.READY
 
 
+@on_postgresql
 def test_by_priority_then_the_newest_first(site: Site) -> None:
     for name in ("old", "new"):
         site.enqueue("order", name)
@@ -193,3 +200,12 @@ def test_oldest_first_with_fifo(make_site: Callable[..., Site]) -> None:
     site.drain("--processes=1")
 
     assert [name for (name,) in site.lines("order")] == list("abcd")
+
+
+@on_engines
+def test_another_process_waits_for_results(site: Site) -> None:
+    worker = site.worker("--processes=2")
+    assert site.call(*[("add", i, i) for i in range(20)]) == [2 * i for i in range(20)]
+    (ended,) = site.call(("asleep", 0.3))
+    assert ended <= site.now()
+    assert site.stop(worker) == 0

@@ -134,7 +134,7 @@ def test_not_migrated_at_all(make_site: Callable[..., Site]) -> None:
 def test_cannot_write(
     make_site: Callable[..., Site], trouble: str, line: str, threads: int
 ) -> None:
-    site = make_site(engine="flaky")
+    site = make_site(wrapper="flaky")
     worker = site.worker("--processes=1", f"--threads={threads}")
     big = site.enqueue("returns_after", "t", 200_000)
     site.wait_for_file("t.started")
@@ -159,7 +159,7 @@ def test_cannot_write(
 
 def test_cannot_give_back_for_a_while(make_site: Callable[..., Site]) -> None:
     """What could not be released is released later, and not run by the wrong kind of slot."""
-    site = make_site(engine="flaky")
+    site = make_site(wrapper="flaky")
     worker = site.worker("--processes=1", "--async-concurrency=1", "--queues=first,second")
     for _ in range(2):
         site.enqueue_all([("aprocess",)] * 100, queue="first")  # so that it claims many at a time
@@ -184,7 +184,7 @@ def test_cannot_give_back_for_a_while(make_site: Callable[..., Site]) -> None:
 
 def test_stopped_while_it_cannot_write(make_site: Callable[..., Site]) -> None:
     """It tries until the time is over; what had ended by then is run again by the next worker."""
-    site = make_site(engine="flaky")
+    site = make_site(wrapper="flaky")
     worker = site.worker("--processes=1", "--shutdown-timeout=1")
     job_id = site.enqueue("hold", "t")
     site.wait_for_file("t.started")
@@ -200,3 +200,22 @@ def test_stopped_while_it_cannot_write(make_site: Callable[..., Site]) -> None:
     assert (job.state, job.kinds) == (State.SUCCESSFUL, ["OutcomeLost"])
     assert site.workers() == []
     assert site.boards() == []
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_a_worker_that_cannot_renew_its_lease_claims_nothing(
+    make_site: Callable[..., Site],
+) -> None:
+    """Else it would run what others run again as soon as they take it for dead."""
+    site = make_site(options={"LEASE": 1})
+    worker = site.worker("--processes=1")
+    wait_until(site.workers)
+    site.query("BEGIN")
+    site.query("SELECT FROM mainspring_worker FOR UPDATE")
+    site.wait_for_quiet(1.5)
+    job_id = site.enqueue("nothing")
+    site.wait_for_quiet(1)
+    assert site.job(job_id).state == State.READY
+    site.query("COMMIT")
+    assert site.wait_for(job_id).state == State.SUCCESSFUL
+    assert site.stop(worker) == 0

@@ -9,6 +9,7 @@ import pytest
 
 from mainspring.core.jobs import State
 
+from .databases import on_engines, on_postgresql
 from .sites import Site, children, kill_tree, took
 from .waiting import wait_until
 
@@ -132,6 +133,7 @@ def test_a_second_signal_ends_at_once(site: Site) -> None:
     assert site.boards() == []
 
 
+@on_engines
 def test_a_dead_process_is_replaced_and_costs_its_neighbours_nothing(site: Site) -> None:
     worker = site.worker("--processes=1", "--queues=first,second")
     site.enqueue_all([("nothing",)] * 100, queue="first")  # so that it claims many at a time
@@ -160,6 +162,7 @@ def test_a_dead_process_is_replaced_and_costs_its_neighbours_nothing(site: Site)
     assert site.boards() == []
 
 
+@on_postgresql
 def test_neighbours_in_threads_and_the_event_loop_are_run_again(site: Site) -> None:
     worker = site.worker("--processes=1", "--threads=2")
     hold, ahold = site.enqueue_all([("hold", "t"), ("ahold", "a")])
@@ -178,6 +181,7 @@ def test_neighbours_in_threads_and_the_event_loop_are_run_again(site: Site) -> N
     assert site.stop(worker) == 0
 
 
+@on_postgresql
 def test_a_task_that_always_crashes_fails_the_third_time(site: Site) -> None:
     worker = site.worker("--processes=1")
     crashing = site.enqueue("crash")
@@ -187,10 +191,11 @@ def test_a_task_that_always_crashes_fails_the_third_time(site: Site) -> None:
 
     assert (job.state, job.kinds, len(job.workers)) == (State.FAILED, ["WorkerLost"] * 3, 3)
     assert site.wait_for(other).state == State.SUCCESSFUL
-    assert site.wait_for_log("has crashed too many workers")[0]["extra"]["state"] == "FAILED"
+    assert site.wait_for_log("has failed for good")[0]["extra"]["state"] == "FAILED"
     assert site.stop(worker) == 0
 
 
+@on_postgresql
 def test_a_killed_supervisor(site: Site) -> None:
     worker = site.worker("--processes=2")
     running = site.enqueue("hold", "t")
@@ -210,6 +215,7 @@ def test_a_killed_supervisor(site: Site) -> None:
     assert site.boards() == []
 
 
+@on_engines
 def test_a_killed_tree(make_site: Callable[..., Site]) -> None:
     """The next worker rescues at once, from the journal: its lease would last for 30 seconds."""
     site = make_site()
@@ -237,6 +243,7 @@ def test_a_killed_tree(make_site: Callable[..., Site]) -> None:
     kill_tree(worker)
 
 
+@on_postgresql
 def test_a_killed_tree_is_rescued_by_a_neighbour(site: Site) -> None:
     """Another tree of the same machine sees it within a second or so."""
     first = site.worker("--processes=1")
@@ -256,6 +263,7 @@ def test_a_killed_tree_is_rescued_by_a_neighbour(site: Site) -> None:
     assert site.boards() == []
 
 
+@on_engines
 def test_a_frozen_worker_is_fenced(make_site: Callable[..., Site]) -> None:
     """It is given up when its lease ends; what it brings when it thaws is dropped."""
     site = make_site(options={"LEASE": 2})
@@ -287,9 +295,22 @@ def test_a_frozen_worker_is_fenced(make_site: Callable[..., Site]) -> None:
     assert site.workers() == []
 
 
+@pytest.mark.parametrize("name", ["breaks_worker", "abreaks_worker"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_process_that_fails_itself_is_replaced(site: Site, name: str, threads: int) -> None:
+    """Whichever of its threads it is: others have to learn of what it holds."""
+    worker = site.worker("--processes=1", f"--threads={threads}")
+    job = site.wait_for(site.enqueue(f"jobs.rude.{name}", "broken"))
+    assert (job.state, job.kinds, len(job.workers)) == (State.SUCCESSFUL, ["OutcomeLost"], 2)
+    assert site.logged("ended with exit code 1")
+    (told,) = site.logged("A worker process failed")
+    assert "RuntimeError: broken by a task" in told["traceback"]
+    assert site.stop(worker) == 0
+
+
 def test_children_that_die_at_the_start(make_site: Callable[..., Site]) -> None:
     """They are tried again ever more slowly, and work as soon as they can."""
-    site = make_site(engine="flaky")
+    site = make_site(wrapper="flaky")
     site.touch("broken")
     worker = site.worker("--processes=2")
 

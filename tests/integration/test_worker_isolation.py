@@ -77,7 +77,7 @@ class Neighbours:
     """A worker, and what its tasks find after one that left a mess."""
 
     def __init__(self, site: Site, *args: str, look: str = "look", times: int = 1) -> None:
-        site.execute("CREATE TABLE note (text)", [()])
+        site.execute("CREATE TABLE note (text varchar(100))", [()])
         self.site = site
         self.worker = site.worker("--processes=1", *args)
         self._look, self._times = look, times
@@ -111,18 +111,22 @@ def neighbours(
     request: pytest.FixtureRequest, make_sites: Callable[..., Site]
 ) -> Iterator[Neighbours]:
     """One worker for all tests of a mode, so that each test is a neighbour of the others."""
-    args, look, times = request.param
-    found = Neighbours(make_sites(umask=0o27), *args, look=look, times=times)
+    args, look, times, engine = request.param
+    found = Neighbours(make_sites(engine, umask=0o27), *args, look=look, times=times)
     yield found
     found.end()
 
 
-in_thread = pytest.param(((), "look", 1), id="main-thread")
-in_threads = pytest.param((("--threads=2",), "look", 4), id="threads")
-in_loop = pytest.param(((), "alook", 1), id="event-loop")
+in_thread = pytest.param(((), "look", 1, "sqlite"), id="main-thread")
+in_threads = pytest.param((("--threads=2",), "look", 4, "sqlite"), id="threads")
+in_loop = pytest.param(((), "alook", 1, "sqlite"), id="event-loop")
+on_postgresql = pytest.param((("--threads=2",), "look", 4, "postgresql"), id="postgresql")
+on_mariadb = pytest.param(((), "look", 1, "mariadb"), id="mariadb")
 
 
-@pytest.mark.parametrize("neighbours", [in_thread, in_threads], indirect=True, scope="module")
+@pytest.mark.parametrize(
+    "neighbours", [in_thread, in_threads, on_postgresql, on_mariadb], indirect=True, scope="module"
+)
 class TestSync:
     """Tasks in the main thread and in threads."""
 

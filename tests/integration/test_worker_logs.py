@@ -75,7 +75,7 @@ def test_keys(site: Site) -> None:
     site.execute("CREATE TABLE note (text)", [()])
     site.enqueue("hold", "t")
     site.wait_for_file("t.started")
-    site.wait_for_log("has crashed too many")
+    site.wait_for_log("has failed for good")
     site.wait_for_log("is kept and will be tried again")
     site.stop(worker)
 

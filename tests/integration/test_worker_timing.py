@@ -10,6 +10,7 @@ import pytest
 
 from mainspring.core.jobs import State
 
+from .databases import on_engines, on_postgresql
 from .sites import Site, children
 from .waiting import wait_until
 
@@ -122,6 +123,7 @@ def ask(site: Site) -> Callable[..., tuple[str, float]]:
     return enqueue
 
 
+@on_engines
 @pytest.mark.parametrize("args", [("--processes=1",), ("--processes=2", "--threads=2")])
 def test_woken_by_another_process(
     site: Site, ask: Callable[..., tuple[str, float]], args: tuple[str, ...]
@@ -140,6 +142,7 @@ def test_woken_by_another_process(
     assert site.stop(worker) == 0
 
 
+@on_engines
 def test_starts_when_its_moment_has_come(site: Site) -> None:
     """Within 100 ms, also where the worker sleeps longer than that."""
     worker = site.worker("--processes=1")
@@ -173,6 +176,7 @@ def test_starts_when_its_moment_has_come_though_another_runs(site: Site) -> None
     assert site.stop(worker) == 0
 
 
+@on_postgresql
 def test_results_are_pruned(make_site: Callable[..., Site]) -> None:
     site = make_site(options={"RESULT_TTL": 1})
     worker = site.worker("--processes=1")
@@ -203,6 +207,7 @@ def test_results_are_kept_for_long_by_default(site: Site) -> None:
     assert site.stop(worker) == 0
 
 
+@on_postgresql
 def test_an_idle_worker_costs_next_to_nothing(site: Site) -> None:
     worker = site.worker("--processes=2", "--threads=2")
     wait_until(lambda: len(site.workers()) == 2)

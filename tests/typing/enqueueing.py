@@ -26,6 +26,13 @@ def wrong_arguments_are_refused() -> None:
     send.enqueue("a@example.com", "Hello")  # type: ignore[call-arg]
 
 
+def enqueueing_may_wait_for_a_commit() -> None:
+    assert_type(add.enqueue_on_commit(1, 2), TaskResult[int])
+    assert_type(add.enqueue_on_commit(1, 2, using="orders"), TaskResult[int])
+    add.enqueue_on_commit("1")  # type: ignore[call-overload]
+    add.enqueue_on_commit(1, using=2)  # type: ignore[call-overload]
+
+
 def the_context_is_not_passed() -> None:
     assert_type(report.enqueue("2030-01"), TaskResult[dict[str, int]])
     report.enqueue()  # type: ignore[call-arg]

@@ -1,6 +1,6 @@
 """Backends for tests that need stored results and no worker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from mainspring.core.jobs import Job
 
 
 class KeptStorage:
-    """The two verbs that enqueueing and looking up need."""
+    """The verbs that enqueueing, looking up and waiting need."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
@@ -20,6 +20,9 @@ class KeptStorage:
 
     def get_results(self, ids: Sequence[str]) -> list[Job]:
         return [self.jobs[one] for one in ids if one in self.jobs]
+
+    def watch(self, job_id: str, call: Callable[[], None]) -> None:
+        """Nobody is told."""
 
 
 KEPT = KeptStorage()
@@ -43,3 +46,9 @@ class AuditedBackend(KeptBackend):
     """A backend whose tasks have a field more."""
 
     task_class = AuditedTask
+
+
+class LimitedBackend(KeptBackend):
+    """A backend that has limits for its queues."""
+
+    options_supported = frozenset({"MAX_PAYLOAD", "QUEUE_LIMITS"})

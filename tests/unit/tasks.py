@@ -6,7 +6,7 @@ from typing import Any
 
 from django.tasks import task as djangos_task
 
-from mainspring import Task, TaskContext, task
+from mainspring import Task, TaskContext, TaskResult, linear, task
 
 
 @task
@@ -47,6 +47,18 @@ async def describe_soon(context: TaskContext) -> str:
     return context.task_result.id
 
 
+@task(takes_context=True)
+def note(context: TaskContext, changes: dict[str, Any], then: str = "") -> dict[str, Any]:
+    """Note down changes, say how far it is, and return all that was noted."""
+    context.metadata.update(changes)
+    context.save_metadata()
+    context.progress(1, 2, "half")
+    context.metadata["last"] = 1
+    if then:
+        raise ValueError(then)
+    return context.metadata
+
+
 @task(priority=7, queue_name="mail")
 def send() -> None:
     """A task with fields of its own."""
@@ -65,6 +77,21 @@ def keep_other() -> None:
 @task(backend="audited", owner="ops")  # type: ignore[call-overload, unused-ignore]
 def audited() -> None:
     """A task of a class with a field more."""
+
+
+def tariff(error: BaseException, result: TaskResult[Any]) -> float:
+    """A backoff."""
+    return 7
+
+
+@task(backend="kept", max_attempts=3, backoff=linear(2), timeout=60, max_crashes=5)
+def careful() -> None:
+    """A task with a policy of its own."""
+
+
+@task(backend="kept", backoff=tariff)
+def negotiated() -> None:
+    """A task whose backoff is a function."""
 
 
 @djangos_task(backend="kept")
@@ -149,3 +176,14 @@ class Reports:
 
 def plain(context: Any = None) -> None:
     """A function that is no task."""
+
+
+@task
+def make_group(name: str) -> object:
+    """Write a row; raise, return what is not JSON, or return well."""
+    from django.contrib.auth.models import Group
+
+    Group.objects.create(name=name)
+    if name == "raises":
+        raise ValueError(name)
+    return object() if name == "returns" else name

@@ -32,6 +32,7 @@ def imported(monkeypatch):
             "mainspring.bench.core",
             ["--json", "f.json", "--check"],
         ),
+        (["bench", "map", "--calls", "9"], "mainspring.bench.maps", ["--calls", "9"]),
         (["bench", "sqlite", "--json", "f"], "mainspring.bench.sqlite", ["--json", "f"]),
     ],
 )

@@ -1,3 +1,4 @@
+import gc
 import json
 import threading
 from collections import OrderedDict, UserDict, UserList
@@ -334,3 +335,58 @@ def test_no_argument_is_changed():
 
 def test_the_codec_knows_every_built_in_type_it_takes():
     assert set(codec._CHECKS) == {type(None), bool, str, int, float, bytes}
+
+
+# Many values at once
+
+HUGE = 10**codec.MAX_DIGITS
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [],
+        [1, 2, 3],
+        ["a", 1, None, True, 1.5],
+        [2**63, -(2**70), 0],
+        [(1, "a"), (2, "b")],
+        [[1, "a"], (2.5,), [], [None, True, "x", 4]],
+        [[], [1]],
+        [HUGE - 1, 1],
+    ],
+)
+def test_many_plain_values_come_back(items):
+    body = codec.encode_plain_items(items)
+    assert body is not None
+    assert codec.decode_many(body) == [
+        list(item) if isinstance(item, tuple) else item for item in items
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd", [HUGE, -HUGE, float("nan"), float("inf"), "\ud800", b"x", {"a": 1}, object()]
+)
+def test_many_values_with_one_that_is_not_plain_are_left_to_a_closer_look(odd):
+    for items in (
+        [1, odd, 2],
+        [odd],
+        ["a", None, odd, 1.5],
+        [(1, 2), (1, odd)],
+        [(1,), (1, 2, odd, 3), ()],
+        [[], [odd]],
+    ):
+        assert codec.encode_plain_items(items) is None
+
+
+def test_lists_in_lists_are_left_to_a_closer_look():
+    assert codec.encode_plain_items([[1, [2]]]) is None
+    assert codec.encode_plain_items([1, [2]]) is None
+
+
+def test_reading_many_leaves_the_collector_as_it_was():
+    assert gc.isenabled()
+    codec.decode_many(b"[[1],[2]]")
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="truncated"):
+        codec.decode_many(b"[")
+    assert gc.isenabled()

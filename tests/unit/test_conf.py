@@ -9,7 +9,8 @@ from django.tasks import task_backends
 from django.tasks.exceptions import InvalidTaskBackend
 from django.test import override_settings
 
-from mainspring import Task, conf
+from mainspring import Limit, Rate, Task, conf, exponential, fixed
+from mainspring.core.policy import Policy
 from tests.unit import tasks
 
 ALL = frozenset(conf._PARSERS)
@@ -32,6 +33,8 @@ def test_the_defaults():
     assert config.options.lease == 30 * 10**6
     assert config.options.embedded is False
     assert config.options.threads == 1
+    assert config.options.grace == 5 * 10**6
+    assert config.options.policy == Policy(1, exponential(), 3600 * 10**6, 3)
     config.require_valid()
 
 
@@ -49,6 +52,28 @@ def test_the_defaults():
         ("LEASE", timedelta(seconds=90), 90 * 10**6),
         ("EMBEDDED", True, True),
         ("THREADS", 8, 8),
+        ("MAX_ATTEMPTS", 5, 5),
+        ("MAX_CRASHES", 1, 1),
+        ("BACKOFF", 30, 30),
+        ("BACKOFF", timedelta(minutes=1), timedelta(minutes=1)),
+        ("BACKOFF", fixed(2), fixed(2)),
+        ("BACKOFF", tasks.tariff, tasks.tariff),
+        ("TIMEOUT", 0.5, 500_000),
+        ("TIMEOUT", timedelta(hours=2), 7200 * 10**6),
+        ("TIMEOUT", None, None),
+        ("GRACE", 0, 0),
+        ("GRACE", timedelta(seconds=2), 2 * 10**6),
+        ("QUEUE_LIMITS", {}, {}),
+        (
+            "QUEUE_LIMITS",
+            {"default": {"concurrency": 3, "rate": (100, 60)}},
+            {"default": (Limit(3), Rate(100, 60))},
+        ),
+        (
+            "QUEUE_LIMITS",
+            {"default": {"rate": Rate(1, timedelta(hours=1), "{0}")}},
+            {"default": (Rate(1, timedelta(hours=1), "{0}"),)},
+        ),
     ],
 )
 def test_options(key, value, parsed):
@@ -80,6 +105,35 @@ def test_options(key, value, parsed):
         ("EMBEDDED", 1, "True or False, not 1 (int)"),
         ("EMBEDDED", "yes", "True or False, not 'yes' (str)"),
         ("THREADS", 0, "a whole number of at least 1, not 0 (int)"),
+        ("MAX_ATTEMPTS", 0, "a whole number of at least 1, not 0 (int)"),
+        ("MAX_ATTEMPTS", None, "a whole number of at least 1, not None (NoneType)"),
+        ("MAX_CRASHES", 0, "a whole number of at least 1, not 0 (int)"),
+        ("BACKOFF", None, "exponential(), linear(), fixed(), or a function"),
+        ("BACKOFF", -1, "a number of seconds, a timedelta, exponential()"),
+        ("BACKOFF", "exponential", "a number of seconds, a timedelta, exponential()"),
+        ("BACKOFF", lambda: 1, "or a function of (context) or of (exception, task_result)"),
+        ("TIMEOUT", 0, "of at least 0.001 seconds, or None, not 0 (int)"),
+        ("TIMEOUT", float("inf"), "or None, not inf (float)"),
+        ("TIMEOUT", "1h", "a timedelta or a number of seconds"),
+        ("GRACE", None, "of at least 0 seconds, not None (NoneType)"),
+        ("GRACE", -1, "of at least 0 seconds, not -1 (int)"),
+        (
+            "QUEUE_LIMITS",
+            3,
+            "a dict such as {'mail': {'concurrency': 3, 'rate': (100, 60)}}, not 3",
+        ),
+        ("QUEUE_LIMITS", {5: {}}, "a dict of limits by queue, of which 5 is none"),
+        ("QUEUE_LIMITS", {"a": 3}, "whose ['a'] is a dict with 'concurrency', 'rate' or both"),
+        ("QUEUE_LIMITS", {"a": {}}, "whose ['a'] is a dict with 'concurrency', 'rate' or both"),
+        ("QUEUE_LIMITS", {"a": {"rates": 1}}, "whose ['a'] is a dict with 'concurrency', 'rate'"),
+        (
+            "QUEUE_LIMITS",
+            {"a": {"concurrency": 0}},
+            "whose ['a']['concurrency'] is a Limit or a whole number from 1 to 1,000, not {'a':",
+        ),
+        ("QUEUE_LIMITS", {"a": {"rate": 5}}, "['a']['rate'] is a Rate or a pair such as (100, 60)"),
+        ("QUEUE_LIMITS", {"a": {"rate": (0, 1)}}, "['a']['rate'] is a Rate or a pair such as"),
+        ("QUEUE_LIMITS", {"a": {"rate": Limit(1)}}, "['a']['rate'] is a Rate or a pair such as"),
     ],
 )
 def test_wrong_options_name_the_setting(key, value, said):
@@ -103,7 +157,10 @@ def test_wrong_options_name_the_setting(key, value, said):
             {"options": {"max_payload": 1}},
             "unknown option 'max_payload' (did you mean 'MAX_PAYLOAD",
         ),
-        ({"options": {"COLOUR": 1}}, "unknown option 'COLOUR' (known: EMBEDDED, LEASE"),
+        (
+            {"options": {"COLOUR": 1}},
+            "unknown option 'COLOUR' (known: BACKOFF, EMBEDDED, EXPOSED_TASKS, GRACE, LEASE",
+        ),
         ({"options": {5: 1}}, "unknown option 5 (known:"),
         ({"options": [1]}, "['OPTIONS'] must be a dict, not [1] (list)"),
         ({"OPTIONS": None}, "['OPTIONS'] must be a dict, not None (NoneType)"),
@@ -118,6 +175,10 @@ def test_wrong_options_name_the_setting(key, value, said):
         ({"QUEUES": ["*"]}, "['QUEUES'] has '*'"),
         ({"QUEUES": ["a,b"]}, "['QUEUES'] has 'a,b'"),
         ({"QUEUES": ["x" * 65]}, "1 to 64 characters"),
+        (
+            {"QUEUES": ["a", "b"], "options": {"QUEUE_LIMITS": {"c": {"concurrency": 1}}}},
+            "['QUEUE_LIMITS'] names the queue 'c', which is not in TASKS['default']['QUEUES'] (a,",
+        ),
     ],
     ids=str,
 )
@@ -125,6 +186,11 @@ def test_wrong_settings_are_named(params, said):
     (error,) = parse(**params).errors
     assert error.startswith("TASKS['default']")
     assert said in error
+
+
+def test_the_policy_is_made_of_the_options():
+    config = parse({"MAX_ATTEMPTS": 5, "BACKOFF": fixed(2), "TIMEOUT": None, "MAX_CRASHES": 9})
+    assert config.options.policy == Policy(5, fixed(2), None, 9)
 
 
 def test_an_option_of_another_backend_is_unknown():

@@ -11,7 +11,7 @@ from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
 from django.test import override_settings
 from django.utils import timezone
 
-from mainspring import Task, TaskResult, signals, task
+from mainspring import Progress, Task, TaskResult, signals, task
 from mainspring.backends.immediate import ImmediateBackend
 from tests.unit import tasks
 
@@ -345,3 +345,59 @@ def test_it_does_not_wait_for_the_end_of_a_transaction():
 
     with transaction.atomic():
         assert tasks.add.enqueue(1).is_finished
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_atomic", [True, False])
+def test_what_an_atomic_task_wrote_is_undone_if_it_fails(is_atomic):
+    from django.contrib.auth.models import Group
+
+    for name in ("raises", "returns"):
+        result = tasks.make_group.using(atomic=is_atomic).enqueue(name)
+        assert_finished(result, TaskResultStatus.FAILED)
+    assert Group.objects.count() == (0 if is_atomic else 2)
+    result = tasks.make_group.using(atomic=is_atomic).enqueue("well")
+    assert_finished(result, TaskResultStatus.SUCCESSFUL)
+    assert Group.objects.get(name="well")
+
+
+# Policy, metadata, cancelling
+
+
+def test_a_task_that_fails_is_not_run_again():
+    result = tasks.fail.using(max_attempts=5, backoff=0).enqueue()
+    assert_finished(result, TaskResultStatus.FAILED)
+    assert len(result.errors) == 1
+    assert result.task == tasks.fail.using(max_attempts=5, backoff=0)
+
+
+def test_what_the_caller_and_the_task_note_down_is_in_the_result():
+    assert tasks.add.using(metadata={"a": 1}).enqueue(1).metadata == {"a": 1}
+    result = tasks.note.using(metadata={"a": 1}).enqueue({"b": 2})
+    assert result.metadata == result.return_value == {"a": 1, "b": 2, "last": 1}
+    assert result.progress == Progress(1, 2, "half")
+    assert tasks.note.enqueue({}).metadata == {"last": 1}
+
+
+def test_a_task_that_fails_keeps_what_it_noted_down():
+    result = tasks.note.enqueue({"b": 2}, "out of order")
+    assert "out of order" in result.errors[0].traceback
+    assert (result.metadata, result.progress) == ({"b": 2, "last": 1}, Progress(1, 2, "half"))
+
+
+@pytest.mark.parametrize("bad", [{"_a": 1}, {"a": "x" * 100}])
+def test_metadata_that_is_refused_fails_the_task(bad):
+    backend = {"BACKEND": "mainspring.backends.immediate.ImmediateBackend"}
+    with override_settings(TASKS={"default": {**backend, "OPTIONS": {"MAX_PAYLOAD": 200}}}):
+        given = tasks.note.using(metadata={"b": "y" * 100})
+        assert_finished(given.enqueue({}), TaskResultStatus.SUCCESSFUL)
+        result = given.enqueue(bad)
+        assert result.status == TaskResultStatus.FAILED
+        assert "The metadata" in result.errors[0].traceback
+        assert result.metadata == {"b": "y" * 100}
+
+
+def test_what_has_finished_is_not_cancelled():
+    result = tasks.add.enqueue(1)
+    assert not result.cancel()
+    assert not asyncio.run(result.acancel())

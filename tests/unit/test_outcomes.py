@@ -11,6 +11,11 @@ LOST = TaskError("mainspring.exceptions.WorkerLost", "lost")
 STOPPED = TaskError("mainspring.exceptions.WorkerStopped", "stopped")
 
 
+def stored(error, started_at=0, finished_at=0, worker_id="w0"):
+    """How a job keeps the error of an attempt."""
+    return [error.exception_class_path, error.traceback, started_at, finished_at, worker_id]
+
+
 def job(**changes):
     fields = {
         "id": "a" * 32,
@@ -29,7 +34,7 @@ def job(**changes):
 
 
 SECOND_ATTEMPT = job(
-    started_at=20, last_attempted_at=20, worker_ids=b'["w0"]', errors=codec.encode([LOST])
+    started_at=20, last_attempted_at=20, worker_ids=b'["w0"]', errors=codec.encode([stored(LOST)])
 )
 
 
@@ -49,8 +54,43 @@ def test_success_at_the_second_attempt_keeps_what_was():
 def test_failure_adds_the_error():
     done = outcomes.failed(SECOND_ATTEMPT, "w1", 30, 40, ERROR)
     assert (done.state, done.finished_at, done.return_value) == (State.FAILED, 40, None)
-    assert codec.decode(done.errors) == [list(LOST), list(ERROR)]
+    assert codec.decode(done.errors) == [stored(LOST), stored(ERROR, 30, 40, "w1")]
     assert codec.decode(done.worker_ids) == ["w0", "w1"]
+
+
+@pytest.mark.parametrize(("retry_at", "state"), [(41, State.SCHEDULED), (40, State.READY)])
+def test_failure_with_an_attempt_to_come(retry_at, state):
+    done = outcomes.failed(SECOND_ATTEMPT, "w1", 30, 40, ERROR, retry_at)
+    assert (done.id, done.claim, done.state) == ("a" * 32, 99, state)
+    assert (done.available_at, done.finished_at, done.return_value) == (retry_at, None, None)
+    assert (done.started_at, done.last_attempted_at) == (20, 30)
+    assert codec.decode(done.errors) == [stored(LOST), stored(ERROR, 30, 40, "w1")]
+    assert codec.decode(done.worker_ids) == ["w0", "w1"]
+
+
+def test_failure_without_one_leaves_the_order_alone():
+    assert outcomes.failed(SECOND_ATTEMPT, "w1", 30, 40, ERROR).available_at == 10
+
+
+def test_failures_are_those_of_the_task_itself():
+    others = [LOST, STOPPED, TaskError("mainspring.exceptions.OutcomeLost", "")]
+    timeout = TaskError("mainspring.exceptions.TaskTimeout", "")
+    assert outcomes.failures_of(job()) == 0
+    for errors, number in (
+        (others, 0),
+        ([*others, ERROR], 1),
+        ([ERROR, LOST, ERROR, timeout], 3),
+    ):
+        kept = codec.encode([stored(error) for error in errors])
+        assert outcomes.failures_of(job(errors=kept)) == number
+
+
+@pytest.mark.parametrize(("after", "state"), [(5, State.SCHEDULED), (0, State.READY)])
+def test_a_snoozed_job_is_kept_without_an_attempt(after, state):
+    done = outcomes.snoozed(SECOND_ATTEMPT, 40, after)
+    assert (done.state, done.available_at, done.finished_at) == (state, 40 + after, None)
+    for name in ("started_at", "last_attempted_at", "worker_ids", "errors"):
+        assert getattr(done, name) == getattr(SECOND_ATTEMPT, name)
 
 
 @pytest.mark.parametrize(("age", "wait"), [(0, 5), (10, 5), (40, 10), (400, 100), (10_000, 300)])
@@ -62,23 +102,28 @@ def test_a_postponed_job_waits_the_longer_the_older_it_is(age, wait):
 
 
 def test_a_lost_job_is_ready_again_with_the_error_and_the_attempt():
-    done = outcomes.lost(job(), "w1", 30, 50, LOST)
+    done = outcomes.lost(job(), "w1", 30, 50, LOST, MAX_CRASHES)
     assert (done.state, done.available_at, done.finished_at) == (State.READY, 10, None)
-    assert codec.decode(done.errors) == [list(LOST)]
+    assert codec.decode(done.errors) == [stored(LOST, 30, 50, "w1")]
     assert (done.worker_ids, done.last_attempted_at) == (b'["w1"]', 30)
 
 
 @pytest.mark.parametrize(
-    ("error", "before", "state"),
+    ("error", "before", "most", "state"),
     [
-        (LOST, [LOST] * (MAX_CRASHES - 2), State.READY),
-        (LOST, [LOST] * (MAX_CRASHES - 1), State.FAILED),
-        (LOST, [STOPPED] * 10, State.READY),
-        (STOPPED, [STOPPED] * 10, State.READY),
+        (LOST, [LOST] * (MAX_CRASHES - 2), MAX_CRASHES, State.READY),
+        (LOST, [LOST] * (MAX_CRASHES - 1), MAX_CRASHES, State.FAILED),
+        (LOST, [LOST] * MAX_CRASHES, MAX_CRASHES + 2, State.READY),
+        (LOST, [], 1, State.FAILED),
+        (LOST, [ERROR] * 10, MAX_CRASHES, State.READY),
+        (LOST, [STOPPED] * 10, MAX_CRASHES, State.READY),
+        (STOPPED, [STOPPED] * 10, MAX_CRASHES, State.READY),
+        (STOPPED, [LOST] * (MAX_CRASHES - 1), MAX_CRASHES, State.READY),
     ],
 )
-def test_so_many_crashes_fail_a_job_and_shutdowns_do_not(error, before, state):
-    done = outcomes.lost(job(errors=codec.encode(before)), "w1", 30, 50, error)
+def test_so_many_crashes_fail_a_job_and_shutdowns_do_not(error, before, most, state):
+    kept = codec.encode([stored(one) for one in before])
+    done = outcomes.lost(job(errors=kept), "w1", 30, 50, error, most)
     assert done.state == state
     assert done.finished_at == (50 if state == State.FAILED else None)
     assert len(codec.decode(done.errors)) == len(before) + 1
@@ -95,4 +140,7 @@ def test_a_cancelled_job_says_so():
     ((path, text),) = codec.decode(outcomes.cancelled_errors(None))
     assert path == "mainspring.exceptions.TaskCancelled"
     assert "cancelled before it started" in text
-    assert len(codec.decode(outcomes.cancelled_errors(codec.encode([ERROR])))) == 2
+    ((_, text),) = codec.decode(outcomes.cancelled_errors(None, was_running=True))
+    assert "cancelled while it ran" in text
+    before = codec.encode([stored(ERROR)])
+    assert codec.decode(outcomes.cancelled_errors(before))[0] == stored(ERROR)

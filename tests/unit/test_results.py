@@ -1,11 +1,13 @@
 import asyncio
 import copy
+import gc
 import heapq
 import pickle
 import queue
 import random
 import subprocess
 import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from unittest.mock import ANY
 
@@ -63,8 +65,20 @@ ANY_RESULT = st.builds(
     last_attempted_at=st.none() | moments(),
     finished_at=st.none() | moments(),
     worker_log=st.lists(st.text(), max_size=3).map(tuple),
-    error_log=st.lists(st.builds(TaskError, st.text(), st.text()), max_size=2).map(tuple),
+    error_log=st.lists(
+        st.builds(
+            TaskError,
+            exception_class_path=st.text(),
+            traceback=st.text(),
+            started_at=st.none() | moments(),
+            finished_at=st.none() | moments(),
+            worker_id=st.none() | st.text(),
+        ),
+        max_size=2,
+    ).map(tuple),
     returned=st.none() | st.binary(),
+    options=st.none() | st.binary(),
+    noted=st.none() | st.binary(),
 )
 
 
@@ -132,11 +146,14 @@ def test_it_shows_a_stored_job():
         b'[[1],{"b":2}]',
         1_000_000,
         0,
+        b'{"max_attempts":2}',
+        b'{"order":5}',
+        None,
         2_000_000,
         3_000_000,
         4_000_000,
         b'["w1","w2"]',
-        b'[["builtins.ValueError","text"]]',
+        b'[["builtins.ValueError","text",2000000,2500000,"w1"],["builtins.OSError","late"]]',
         None,
     )
     shown = TaskResult.from_job(job)
@@ -152,7 +169,12 @@ def test_it_shows_a_stored_job():
     assert shown.finished_at == epoch + 4 * second
     assert (shown.args, shown.kwargs) == ([1], {"b": 2})
     assert (shown.worker_ids, shown.attempts) == (["w1", "w2"], 2)
-    assert shown.errors == [TaskError("builtins.ValueError", "text")]
+    first, second_error = shown.errors
+    assert first == TaskError(
+        "builtins.ValueError", "text", epoch + 2 * second, epoch + 2.5 * second, "w1"
+    )
+    assert second_error == TaskError("builtins.OSError", "late", None, None, None)
+    assert (shown.metadata, shown.progress) == ({"order": 5}, None)
 
 
 def test_without_time_zones_its_datetimes_are_naive():
@@ -392,6 +414,24 @@ def test_it_is_light():
     assert made[0].worker_log is made[1].worker_log
     assert made[0].task_path is made[1].task_path
     assert made[0].backend is made[1].backend
+
+
+def test_it_takes_as_little_room_as_promised():
+    tasks.keep.enqueue(0, b=1)
+    backend, number = tasks.keep.get_backend(), 5000
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        held = [
+            TaskResult.from_job(backend.new_job(tasks.keep, (i,), {"b": i})) for i in range(number)
+        ]
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / number < 400
+    assert len(pickle.dumps(held[-1])) < 240
 
 
 # Context and errors

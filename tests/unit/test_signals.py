@@ -8,7 +8,13 @@ from django.test import override_settings
 from django.utils.log import RequireDebugFalse, RequireDebugTrue
 
 from mainspring import signals
-from mainspring.signals import is_heard, task_enqueued, task_finished, task_started
+from mainspring.signals import (
+    is_heard,
+    is_received,
+    task_enqueued,
+    task_finished,
+    task_started,
+)
 
 SIGNALS = [task_enqueued, task_started, task_finished]
 
@@ -45,6 +51,16 @@ def test_a_receiver_hears(quiet, signal):
     with connected(signal, lambda **_: None, sender=object):
         assert is_heard(signal)
     assert not is_heard(signal)
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_djangos_log_does_not_receive_what_others_do(quiet, signal):
+    quiet[0].setLevel(logging.DEBUG)
+    quiet[0].addHandler(logging.StreamHandler(io.StringIO()))
+    assert is_heard(signal)
+    assert not is_received(signal)
+    with connected(signal, lambda **_: None):
+        assert is_received(signal)
 
 
 def test_without_djangos_own_receiver_only_others_hear(quiet):

@@ -26,6 +26,7 @@ from mainspring.core import registry
 from tests.unit import tasks
 from tests.unit.backends import KEPT, AuditedBackend, AuditedTask
 
+IMMEDIATE = "mainspring.backends.immediate.ImmediateBackend"
 ALL = [value for value in vars(tasks).values() if isinstance(value, django.tasks.Task)]
 
 
@@ -47,8 +48,11 @@ def test_every_task_is_djangos_and_ours(one):
 
 
 def test_the_fields_are_djangos_with_djangos_defaults():
-    ours, djangos = dataclasses.fields(Task), dataclasses.fields(django.tasks.Task)
-    assert {f.name for f in ours} == {f.name for f in djangos}
+    ours = {f.name: f for f in dataclasses.fields(Task)}
+    djangos = {f.name for f in dataclasses.fields(django.tasks.Task)}
+    assert djangos < ours.keys()
+    for name in ours.keys() - djangos:  # need not be given
+        assert ours[name].default is not dataclasses.MISSING
     made = Task(func=tasks.plain)
     assert (made.priority, made.queue_name, made.backend) == (0, "default", "default")
     assert (made.run_after, made.takes_context) == (None, False)
@@ -134,6 +138,36 @@ BAD_VALUES = [
     ({"queue_name": ["mail"]}, "is not valid for backend"),
     ({"queue_name": 5}, "Queue '5' is not valid for backend"),
     ({"run_after": datetime(2030, 1, 1, tzinfo=UTC)}, "Backend does not support run_after"),
+    ({"max_attempts": 0}, "max_attempts must be a whole number of at least 1, not 0"),
+    ({"max_attempts": -1}, "max_attempts must be a whole number of at least 1, not -1"),
+    ({"max_attempts": 1.5}, "max_attempts must be a whole number"),
+    ({"max_attempts": "3"}, "max_attempts must be a whole number of at least 1, not '3'"),
+    ({"max_attempts": True}, "max_attempts must be a whole number"),
+    ({"max_crashes": 0}, "max_crashes must be a whole number of at least 1, not 0"),
+    ({"max_crashes": float("inf")}, "max_crashes must be a whole number"),
+    ({"backoff": -1}, r"backoff must be a number of seconds, a timedelta, exponential\(\)"),
+    ({"backoff": float("nan")}, "backoff must be .* not nan"),
+    ({"backoff": timedelta(-1)}, "backoff must be"),
+    ({"backoff": "5"}, "backoff must be .* not '5'"),
+    ({"backoff": {"fixed": 1}}, "backoff must be"),
+    ({"backoff": nested()}, "backoff must be .* or a function of"),
+    ({"timeout": 0}, "timeout must be a number of seconds above 0, .* not 0"),
+    ({"timeout": -0.5}, "timeout must be .* not -0.5"),
+    ({"timeout": float("nan")}, "timeout must be"),
+    ({"timeout": float("-inf")}, "timeout must be"),
+    ({"timeout": 10**400}, "timeout must be"),
+    ({"timeout": timedelta()}, "timeout must be"),
+    ({"timeout": "5 s"}, "timeout must be .* not '5 s'"),
+    ({"timeout": True}, "timeout must be"),
+    ({"metadata": [("a", 1)]}, "metadata must be a dict, not"),
+    ({"metadata": "a"}, "metadata must be a dict, not 'a'"),
+    ({"metadata": {"a": {1}}}, r"The metadata\['a'\] is a set, which is not JSON"),
+    ({"metadata": {"a": float("nan")}}, r"The metadata\['a'\] is nan"),
+    ({"metadata": {5: "a"}}, "the key The metadata.* is a int"),
+    ({"metadata": {"_a": 1}}, "The metadata key '_a' is reserved"),
+    ({"metadata": {"_progress": [1, 2, ""]}}, "The metadata key '_progress' is reserved"),
+    ({"atomic": 1}, "atomic must be True or False, not 1"),
+    ({"atomic": None}, "atomic must be True or False"),
 ]
 BAD_RUN_AFTER = [
     (datetime(2030, 1, 1), "run_after must be an aware datetime"),
@@ -157,6 +191,17 @@ def test_bad_values_are_refused_everywhere(add, changes, said):
         with pytest.raises(InvalidTask, match=said):
             task(**changes)(tasks.plain)
     assert dataclasses.astuple(add) == before
+
+
+def test_too_much_metadata_is_refused():
+    with override_settings(
+        TASKS={"default": {"BACKEND": IMMEDIATE, "OPTIONS": {"MAX_PAYLOAD": 9}}}
+    ):
+        tasks.add.using(metadata={"a": 123})
+        with pytest.raises(
+            InvalidTask, match=r"The metadata takes 10 bytes .* MAX_PAYLOAD allows 9"
+        ):
+            tasks.add.using(metadata={"a": 1234})
 
 
 @pytest.mark.parametrize(("value", "said"), BAD_RUN_AFTER)
@@ -495,8 +540,7 @@ def test_bad_arguments_are_refused_by_name_and_nothing_is_stored():
 def test_a_task_is_validated_anew_when_the_settings_changed():
     moved = tasks.add.using(queue_name="mail")
     moved.enqueue(1)
-    backend = "mainspring.backends.immediate.ImmediateBackend"
-    with override_settings(TASKS={"default": {"BACKEND": backend}}):
+    with override_settings(TASKS={"default": {"BACKEND": IMMEDIATE}}):
         with pytest.raises(InvalidTask, match="Queue 'mail' is not valid for backend"):
             moved.enqueue(1)
         with pytest.raises(InvalidTask, match="Queue 'mail' is not valid for backend"):

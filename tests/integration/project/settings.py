@@ -20,12 +20,17 @@ WSGI_APPLICATION = "wsgi.application"
 INSTALLED_APPS = ["mainspring", "mainspring.backends.database", "jobs", *_site.get("apps", ())]
 
 DATABASES = {
-    "default": {
-        "ENGINE": _site.get("engine", "django.db.backends.sqlite3"),
+    "default": _site.get("database")
+    or {
+        "ENGINE": _site.get("wrapper", "django.db.backends.sqlite3"),
         "NAME": FOLDER / "db.sqlite3",
         "OPTIONS": {"transaction_mode": "IMMEDIATE"},
     }
 }
+if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
+    from mainspring.bench import mysql_driver
+
+    mysql_driver.install()
 
 TASKS = {
     "default": {

@@ -4,6 +4,7 @@
 SQLite itself refuses to write, or to grow.
 """
 
+import sqlite3
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +18,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Connect, or raise."""
         if (settings.FOLDER / "broken").exists():
             raise RuntimeError("broken by the test")
-        return super().get_new_connection(conn_params)
+        return super().get_new_connection({**conn_params, "factory": _Connection})
 
     def create_cursor(self, name: str | None = None) -> Any:
         """Have SQLite refuse what it is to refuse now."""
@@ -26,6 +27,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
             # For as long as the connection lives: as with a file that could only be read when it
             # was opened.
             cursor.execute("PRAGMA query_only = 1")
-        is_full = (settings.FOLDER / "full").exists()
-        cursor.execute(f"PRAGMA max_page_count = {1 if is_full else 2**30}")
+        cursor.execute(_limit())
         return cursor
+
+
+class _Connection(sqlite3.Connection):
+    """For those who go past Django's cursor."""
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        """Have SQLite refuse to grow, if it is to."""
+        super().execute(_limit())
+        return super().execute(*args)
+
+
+def _limit() -> str:
+    is_full = (settings.FOLDER / "full").exists()
+    return f"PRAGMA max_page_count = {1 if is_full else 2**30}"

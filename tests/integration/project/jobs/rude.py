@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
 from django.utils import timezone, translation
 
-from jobs.tasks import append
+from jobs.tasks import append, there, write
 from mainspring import TaskContext, task
 from mainspring.backends.database.models import StoredJob
 
@@ -234,7 +234,7 @@ def leaves_nested_transaction() -> None:
 def leaves_raw_transaction() -> None:
     """Begin behind Django's back."""
     with connection.cursor() as cursor:
-        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("BEGIN IMMEDIATE" if connection.vendor == "sqlite" else "BEGIN")
     _note()
 
 
@@ -396,3 +396,22 @@ async def aleaves_coroutine() -> None:
 def leaves_thread() -> None:
     """Leave a thread running."""
     threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+@task
+def breaks_worker(name: str) -> None:
+    """Leave a connection behind that cannot even be let go of; the first time."""
+    connection.ensure_connection()
+    if not there(name):
+        write(name, "broken")
+        connection.close_if_unusable_or_obsolete = _fail
+
+
+@task
+async def abreaks_worker(name: str) -> None:
+    """Do as ``breaks_worker`` does."""
+    await sync_to_async(breaks_worker.func)(name)
+
+
+def _fail() -> Never:
+    raise RuntimeError("broken by a task")

@@ -1,0 +1,75 @@
+"""Producers: processes that enqueue one call after the other, whatever becomes of the store."""
+
+import subprocess
+
+from tests.chaos.account import ATOMIC, Account
+from tests.integration.sites import Site
+from tests.integration.waiting import wait_until
+
+_TASKS = ("ledger", ATOMIC)
+_PAUSE = 0.02  # seconds between two calls of a producer
+
+
+class Producers:
+    """One ``manage.py produce`` for each of two tasks, and what they were told."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._processes = [
+            site.manage("produce", task, f"--pause={_PAUSE}", stdin=subprocess.PIPE)
+            for task in _TASKS
+        ]
+
+    @property
+    def accepted(self) -> list[str]:
+        """The ids of the calls that were accepted."""
+        return self._lines("accepted.*")
+
+    @property
+    def refused(self) -> list[str]:
+        """What they were told of each call that was not."""
+        return self._lines("refused.*")
+
+    def _lines(self, pattern: str) -> list[str]:
+        files = self._site.folder.glob(pattern)
+        return [line for path in files for line in path.read_text().splitlines()]
+
+    def wait_until_refused(self) -> None:
+        """Wait until each of them has been refused since now."""
+        before = self._refusals()
+        wait_until(lambda: self._all_have_more(before), 60, "refusals of all producers")
+
+    def _refusals(self) -> dict[str, int]:
+        return {path.name: path.stat().st_size for path in self._site.folder.glob("refused.*")}
+
+    def _all_have_more(self, before: dict[str, int]) -> bool:
+        now = self._refusals()
+        return len(now) == len(self._processes) and all(
+            size > before.get(name, 0) for name, size in now.items()
+        )
+
+    def stop(self) -> None:
+        """End them."""
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.close()
+            assert self._site.wait(process, 60) == 0, self._site.output.read_text()
+
+    def check(self, account: Account) -> None:
+        """Check that what was accepted is there, and nothing else but what was refused."""
+        accepted = self.accepted
+        assert len(set(accepted)) == len(accepted)
+        # What was refused may have been stored, where the connection broke before the answer.
+        assert len(self._unknown(account)) <= len(self.refused)
+
+    def _unknown(self, account: Account) -> set[str]:
+        # Their tasks whose ids they were not told.
+        ids = {job.id for job in account.jobs.values() if job.task in _TASKS}
+        return ids - set(self.accepted)
+
+    def table(self, account: Account) -> dict[str, int]:
+        """Return what a run's table says of them."""
+        return {
+            "refused by an enqueue, which was then tried again": len(self.refused),
+            "  refused, but stored": len(self._unknown(account)),
+        }

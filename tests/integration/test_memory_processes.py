@@ -1,0 +1,302 @@
+"""A queue in memory whose tasks run in child processes: of a script, and of no other process."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mainspring.runtime.board import boards
+from mainspring.runtime.process_pool import remove_boards
+
+from .waiting import wait_until
+
+SETUP = """
+import os, signal, sys, time
+import django
+from django.conf import settings
+options = {"PROCESSES": 2, "GRACE": 0.2}
+memory = {"BACKEND": "mainspring.backends.memory.MemoryBackend", "OPTIONS": options}
+settings.configure(TASKS={"default": memory}, LOGGING_CONFIG=None)
+django.setup()
+from mainspring import task
+
+@task
+def same(item):
+    return item
+
+@task
+def add(one, other):
+    return one + other
+
+@task
+def process(item):
+    time.sleep(0.05)
+    return os.getpid()
+
+@task
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+"""
+
+type Started = Callable[[str], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Started]:
+    """Starts scripts, which are ended with the test."""
+    scripts: list[subprocess.Popen[str]] = []
+
+    def start(script: str) -> "subprocess.Popen[str]":
+        scripts.append(
+            subprocess.Popen(
+                [sys.executable, "-W", "error", "-c", SETUP + script],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return scripts[-1]
+
+    yield start
+    for script in scripts:
+        script.kill()
+        script.communicate()
+        remove_boards(f"memory:{script.pid}:default")  # where all were killed
+
+
+@pytest.fixture
+def run(start: Started) -> Callable[[str], list[str]]:
+    """Runs scripts; returns what they print."""
+
+    def run(script: str) -> list[str]:
+        process = start(script)
+        printed, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert not left_over(process.pid)
+        return printed.splitlines()
+
+    return run
+
+
+def left_over(pid: int) -> list[Path]:
+    """Return the boards that the workers of a script have left."""
+    found = []
+    for board in boards(f"memory:{pid}:default"):
+        found.append(board.path)
+        board.close()
+    return found
+
+
+def descendants(script: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """Return all processes of a script: those that hold the queue, supervise, and run tasks."""
+    return psutil.Process(script.pid).children(recursive=True)
+
+
+def have_ended(processes: list[psutil.Process]) -> bool:
+    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+
+
+def test_maps(run: Callable[[str], list[str]]) -> None:
+    """In order, while it runs; reduced; in several processes, none of them the script's."""
+    printed = run("""
+print(list(same.map(range(30_000)).values()) == list(range(30_000)))
+print([result.return_value for result in same.map("abc")])
+print(same.map(range(100_000), reduce=add).wait().result.return_value)
+handle = same.map([])
+print(list(handle.wait().values()), handle.is_finished)
+pids = set(process.map(range(40)).values())
+print(len(pids), os.getpid() in pids)
+""")
+    assert printed == ["True", "['a', 'b', 'c']", "4999950000", "[] True", "2 False"]
+
+
+def test_large_values(run: Callable[[str], list[str]]) -> None:
+    """Longer than what the system takes at once, in either direction."""
+    printed = run("""
+texts = [letter * 3_000_000 for letter in "abcdef"]
+print(list(same.map(texts).values()) == texts)
+print([same.enqueue(text).wait().return_value == text for text in texts])
+""")
+    assert printed == ["True", f"{[True] * 6}"]
+
+
+def test_ordinary_calls(run: Callable[[str], list[str]]) -> None:
+    """Sync, async, deferred and retried ones, and those that a task enqueues and waits for."""
+    printed = run("""
+from datetime import timedelta
+from mainspring import Retry
+from django.utils import timezone
+
+@task
+async def later(item):
+    return item
+
+@task
+def outer(item):
+    return [same.enqueue(item).wait(10).return_value, same.enqueue(item).status.value]
+
+@task(max_attempts=3, backoff=0.01, takes_context=True)
+def again(context):
+    if context.attempt < 3:
+        raise Retry("not yet")
+    return context.attempt
+
+results = [same.enqueue(1), later.enqueue(2), outer.enqueue(3), again.enqueue()]
+results.append(same.using(run_after=timezone.now() + timedelta(seconds=0.2)).enqueue(5))
+print([result.wait(20).return_value for result in results])
+print([result.wait(20).return_value for result in same.enqueue_many([[6], [7]])])
+""")
+    assert printed == ["[1, 2, [3, 'READY'], 3, 5]", "[6, 7]"]
+
+
+def test_failures_cost_nobody_else(run: Callable[[str], list[str]]) -> None:
+    """What raises, hangs, hangs in C, or ends its process."""
+    printed = run("""
+@task(timeout=0.5, max_crashes=1)
+def risky(item):
+    if item == 100:
+        raise ValueError("no")
+    if item == 200:
+        time.sleep(60)
+    if item == 300:
+        sum(range(10**12))
+    if item == 400:
+        os._exit(3)
+    return item
+
+handle = risky.map(range(500)).wait(50)
+values = [item for item in range(500) if item not in (100, 200, 300, 400)]
+print(list(handle.values(skip_failed=True)) == values)
+for result in handle.errors():
+    print(result.args, result.errors[-1].exception_class_path)
+""")
+    assert printed == [
+        "True",
+        "[100] builtins.ValueError",
+        "[200] mainspring.exceptions.TaskTimeout",
+        "[300] mainspring.exceptions.TaskTimeout",
+        "[400] mainspring.exceptions.WorkerLost",
+    ]
+
+
+def test_the_script_waits_for_its_work(run: Callable[[str], list[str]]) -> None:
+    printed = run("""
+@task
+def say(item):
+    time.sleep(0.1)
+    print(item, flush=True)
+
+@task
+def tell(map_id):
+    print("end", flush=True)
+
+say.enqueue("one")
+say.map(["two", "three", "four"], then=tell)
+""")
+    printed.remove("one")
+    assert (sorted(printed), printed[-1]) == (["end", "four", "three", "two"], "end")
+
+
+def test_tasks_that_are_declared_later(run: Callable[[str], list[str]]) -> None:
+    """As at a prompt: new ones and changed ones, after processes were forked."""
+    printed = run("""
+print(same.enqueue(1).wait(10).return_value)
+
+@task
+def new(item):
+    return -item
+
+print(list(new.map([1, 2]).values(10)))
+
+@task
+def same(item):
+    return item + 1
+
+print(same.enqueue(1).wait(10).return_value)
+""")
+    assert printed == ["1", "[-1, -2]", "2"]
+
+
+def test_ctrl_c_ends_all_processes(start: Started) -> None:
+    """What runs has a moment, and what waits is not waited for."""
+    script = start("""
+handle = sleep.map([0.5] * 1000)
+print("runs", flush=True)
+handle.wait()
+""")
+    assert script.stdout is not None
+    assert script.stdout.readline() == "runs\n"
+    processes = wait_until(lambda: found if len(found := descendants(script)) == 4 else None)
+    for one in [psutil.Process(script.pid), *processes]:  # as a terminal does
+        one.send_signal(signal.SIGINT)
+
+    _, errors = script.communicate(timeout=10)
+    assert script.returncode == -signal.SIGINT
+    assert errors.count("Traceback") == 1
+    wait_until(lambda: have_ended(processes))
+    assert not left_over(script.pid)
+
+
+@pytest.mark.parametrize("also", ["", "supervisor"])
+def test_nothing_survives_the_script(start: Started, also: str) -> None:
+    """Killed while tasks run; where only workers are left, those that can."""
+    script = start("""
+handle = sleep.map([0.2] * 1000)
+print("runs", flush=True)
+handle.wait()
+""")
+    assert script.stdout is not None
+    assert script.stdout.readline() == "runs\n"
+    processes = wait_until(lambda: found if len(found := descendants(script)) == 4 else None)
+    if also:
+        supervisor = next(one for one in processes if one.children())
+        supervisor.kill()
+    script.kill()
+
+    wait_until(lambda: have_ended(processes), 10)
+
+
+def test_dead_processes_are_replaced(start: Started) -> None:
+    """A worker, and the one that supervises them; what they ran runs again."""
+    script = start("""
+handle = process.map(range(100))
+print("runs", flush=True)
+print(len(list(handle.values())))
+""")
+    assert script.stdout is not None
+    assert script.stdout.readline() == "runs\n"
+    processes = wait_until(lambda: found if len(found := descendants(script)) == 4 else None)
+    supervisor = next(one for one in processes if one.children())
+    supervisor.children()[0].kill()
+    wait_until(lambda: len(supervisor.children()) == 2)
+    supervisor.kill()
+
+    printed, _ = script.communicate(timeout=40)
+    assert (script.returncode, printed) == (0, "100\n")
+
+
+def test_says_that_the_queue_is_gone(start: Started) -> None:
+    script = start("""
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+same.enqueue(1).wait(10)
+print("runs", flush=True)
+signal.sigwait({signal.SIGUSR1})
+same.enqueue(2)
+""")
+    assert script.stdout is not None
+    assert script.stdout.readline() == "runs\n"
+    processes = wait_until(lambda: found if len(found := descendants(script)) == 4 else None)
+    holder = next(one for one in processes if not one.children() and one.ppid() == script.pid)
+    holder.kill()
+    wait_until(lambda: have_ended(processes))
+    os.kill(script.pid, signal.SIGUSR1)
+
+    _, errors = script.communicate(timeout=10)
+    assert script.returncode == 1
+    assert "StoreUnavailable: The process that held the queue has ended." in errors
