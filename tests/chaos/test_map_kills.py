@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,19 +85,17 @@ def wait_for_the_dead(site: Site, tree: Tree) -> None:
     The map may have ended without the last tree, which would then be stopped before it has looked.
     """
 
+    left: list[str] = []
+
     def are_gone() -> bool:
-        left = [path.name for path in site.folder.glob("tmp/mainspring-*/*") if is_there(path)]
-        return bool(tree.workers) and all(tree.has(one) for one in (*site.workers(), *left))
+        left[:] = [one for one in (*site.workers(), *site.boards()) if not tree.has(one)]
+        return bool(tree.workers) and not left
 
-    wait_until(are_gone, 30, "the last tree alone")
-
-
-def is_there(path: Path) -> bool:
-    """Whether a file of a worker is there, and not the board of one that never came alive."""
     try:
-        return path.read_bytes()[4:5] != b"\0"
-    except FileNotFoundError:
-        return False
+        wait_until(are_gone, 30, "the last tree alone")
+    except AssertionError as error:
+        error.add_note(f"Left: {left}; alive: {tree.workers}\n{site.output.read_text()[-3000:]}")
+        raise
 
 
 def check_rows(rows: list[Seen], calls: int) -> None:

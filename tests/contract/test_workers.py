@@ -1,13 +1,17 @@
 """heartbeat, retire and rescue: liveness comes from the lease, and nothing is lost."""
 
+from typing import Any
+
 import pytest
 
+from mainspring.backends.database.rescue import LostJobs
 from mainspring.backends.storage import Rescued, Storage, lease_ended
 from mainspring.core import codec
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import State
 from mainspring.core.leases import Lease
 from mainspring.core.outcomes import MAX_CRASHES
+from mainspring.maintenance.rescuer import Rescuer
 from tests.contract.jobs import (
     ALL,
     DAY,
@@ -293,3 +297,42 @@ def test_what_had_ended_counts_an_attempt_and_no_crash(storage: Storage) -> None
     paths = [path for path, *_ in codec.decode(job.errors or b"")]
     assert paths == ["mainspring.exceptions.OutcomeLost"] * (MAX_CRASHES + 1)
     assert job.last_attempted_at == START + MAX_CRASHES
+
+
+def test_a_dead_worker_is_rescued_though_its_renewal_is_stored_meanwhile(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server stores what a process has sent also after that was killed."""
+    storage, another = store.storage, store.another_process()
+    one = registered(storage)
+    (taken,) = claimed(storage, one, 0)
+    find = LostJobs.find
+
+    def find_and_renew(*arguments: Any) -> Any:
+        found = find(*arguments)
+        storage.heartbeat(one, START + SECOND)
+        return found
+
+    monkeypatch.setattr(LostJobs, "find", find_and_renew)
+    assert [one.job_id for one in another.rescue(START, [died(one, [taken])])] == [taken.id]
+    assert another.leases() == []
+
+
+def test_who_is_registered_after_its_death_is_rescued_before_it_is_forgotten(
+    storage: Storage,
+) -> None:
+    """Likewise, of its registration."""
+    one = worker()
+    left = {one.id: died(one)}
+    rescuer = Rescuer(
+        storage,
+        find_lost=lambda: list(left.values()),
+        forget=lambda lost: left.pop(lost.worker_id),
+        is_steady=lambda: True,
+        lease=LEASE,
+    )
+    rescuer.step(START)
+    storage.heartbeat(one, START)
+    rescuer.step(START)
+    assert storage.leases() == []
+    assert left == {}

@@ -198,14 +198,12 @@ class Site:
         return [row[0] for row in self.query("SELECT worker_id FROM mainspring_worker")]
 
     def boards(self) -> list[str]:
-        """Return the names of the boards that there are.
+        """Return the names of the boards that there are, and of what lies beside them.
 
         Without those whose process was killed before it came alive: they go after a minute.
         """
         return [
-            path.name
-            for path in (self.folder / "tmp").glob("mainspring-*/*")
-            if path.read_bytes()[4:5] != b"\0"
+            path.name for path in (self.folder / "tmp").glob("mainspring-*/*") if _is_left(path)
         ]
 
     def wait_for(self, job_id: str, *states: State, timeout: float = 20) -> Seen:
@@ -300,6 +298,16 @@ class Site:
         with suppress(FileNotFoundError):
             return [line.split() for line in (self.folder / name).read_text().splitlines()]
         return []
+
+
+def _is_left(path: Path) -> bool:
+    try:
+        return path.name.startswith(("stacks-", "kept-")) or path.read_bytes()[4:5] not in {
+            b"",
+            b"\0",
+        }
+    except FileNotFoundError:
+        return False
 
 
 def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:

@@ -1,3 +1,4 @@
+import os
 import threading
 
 import pytest
@@ -175,3 +176,15 @@ def test_in_memory_there_is_nothing_to_tell():
     board.end(ONE)
     board.settled({ONE})
     assert board.room > 1000
+
+
+def test_a_board_whose_supervisor_was_killed_before_it_wrote_it_goes_after_a_while(board):
+    path = board.path.with_name(f"{board.path.name}-2")
+    path.touch()
+    for one in board_module.boards("a store"):
+        one.close()
+    assert path.exists()
+    os.utime(path, (0, 0))
+    for one in board_module.boards("a store"):
+        one.close()
+    assert not path.exists()

@@ -45,6 +45,7 @@ class Rescuer(Loop):
         self._forget = forget
         self._is_steady = is_steady
         self._next_leases = 0.0
+        self._seen: set[str] = set()
 
     def step(self, now: int) -> float:
         """Rescue what there is to rescue."""
@@ -59,9 +60,16 @@ class Rescuer(Loop):
             tell_rescued(self._storage, rescued)
             if rescued:  # what has ended with its worker may have made room for others
                 self._storage.admit(now)
-            for worker in dead:
-                self._forget(worker)
+        self._forget_seen(dead)
         return self._interval
+
+    def _forget_seen(self, dead: Sequence[LostWorker]) -> None:
+        # At the second look: a server may store what a process has sent, such as that it is there,
+        # after its death, and after the first look.
+        for worker in dead:
+            if worker.worker_id in self._seen:
+                self._forget(worker)
+        self._seen = {worker.worker_id for worker in dead}
 
     def _silent(self, moment: float) -> list[LostWorker]:
         self._next_leases = moment + self._look_every

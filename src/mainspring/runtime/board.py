@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -319,9 +320,9 @@ class Board:
 
     def remove(self) -> None:
         """Delete the files; the journal stays readable here until :meth:`close`."""
-        self.path.unlink(missing_ok=True)
         self.stacks_path.unlink(missing_ok=True)
         self._notes.remove()
+        self.path.unlink(missing_ok=True)  # at last: by it, what is left of them is found
 
 
 class NoBoard:
@@ -367,9 +368,19 @@ def boards(identity: str) -> Iterator[Board]:
             continue
         try:
             board = Board(path)
-        except (OSError, ValueError):  # just removed, or just being made
+        except OSError:  # just removed
+            continue
+        except ValueError:  # just being made
+            _remove_unfinished(path)
             continue
         yield board
+
+
+def _remove_unfinished(path: Path) -> None:
+    # Its supervisor was killed before it had written anything.
+    with suppress(FileNotFoundError):
+        if time.time() - path.stat().st_mtime > _BIRTH:
+            path.unlink()
 
 
 def folder() -> Path:

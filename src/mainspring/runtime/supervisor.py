@@ -37,6 +37,7 @@ _FIRST_BACKOFF: Final = 0.5
 _SLOWEST_BACKOFF: Final = 30.0
 _YOUNG: Final = 1.0  # seconds
 _FORGIVEN: Final = 5  # children that die young, one after the other
+_LATE: Final = 0.1  # seconds within which a server stores what a process had sent when it died
 CHANGED: Final = 3
 """The exit status for "files have changed, start me anew", as Django's autoreload has it."""
 _UNDRAINED: Final = 4  # of a child that is to be replaced and has not drained all
@@ -283,6 +284,8 @@ class Supervisor:
         storage = mainspring_backend(self._options.backend).storage
         try:
             dead = lost.find_lost(identity)
+            tell_rescued(storage, storage.rescue(clock.now(), dead))
+            time.sleep(_LATE)
             tell_rescued(storage, storage.rescue(clock.now(), dead))
             for worker in dead:
                 lost.forget(identity, worker)

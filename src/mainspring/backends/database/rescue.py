@@ -65,9 +65,13 @@ class LostJobs:
     ) -> list[Rescued]:
         """Take a lost worker off the register and rescue its jobs, in the caller's transaction.
 
-        Nothing is done if the lease is another one by now: then it was renewed.
+        Nothing is done if all that is known is that its lease had ended, and it was renewed since.
+        Of one that is known to be dead, the last renewal may have been stored after its death.
         """
-        cursor.execute(dialect.sql("retire_lost"), (worker.token, lease.ends_at))
+        if lost.lease is None:
+            cursor.execute(dialect.sql("retire"), (worker.token,))
+        else:
+            cursor.execute(dialect.sql("retire_lost"), (worker.token, lease.ends_at))
         return self.rescue_jobs(dialect, cursor, worker, lost, now) if cursor.rowcount else []
 
     def rescue_jobs(
