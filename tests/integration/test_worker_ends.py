@@ -254,6 +254,7 @@ def test_a_killed_tree_is_rescued_by_a_neighbour(site: Site) -> None:
 
     kill_tree(first)
     wait_until(lambda: len(site.lines("t.runs")) == 2, 3)
+    wait_until(lambda: not any(f"-{first.pid}-" in one for one in site.boards()), 3)
     site.touch("t.go")
 
     job = site.wait_for(job_id)

@@ -17,6 +17,8 @@ from mainspring.maintenance.loop import Loop
 logger = logging.getLogger("mainspring")
 
 _TIMEOUT: Final = f"{TaskTimeout.__module__}.{TaskTimeout.__qualname__}"
+LATE: Final = 0.1
+"""Seconds within which a server stores what a process had sent when it died."""
 _INTERVAL: Final = 1.0  # seconds between looks for the dead of this machine, at most
 _LEASES: Final = 5.0  # seconds between looks for leases that ended, at most
 
@@ -61,11 +63,11 @@ class Rescuer(Loop):
             if rescued:  # what has ended with its worker may have made room for others
                 self._storage.admit(now)
         self._forget_seen(dead)
-        return self._interval
+        return min(LATE, self._interval) if dead else self._interval
 
     def _forget_seen(self, dead: Sequence[LostWorker]) -> None:
-        # At the second look: a server may store what a process has sent, such as that it is there,
-        # after its death, and after the first look.
+        # At the second look: that a process is there, for one, may be stored after its death, and
+        # after the first look.
         for worker in dead:
             if worker.worker_id in self._seen:
                 self._forget(worker)

@@ -21,7 +21,7 @@ from mainspring.backends.forking import fork
 from mainspring.core import clock
 from mainspring.core.clock import SECOND
 from mainspring.exceptions import StoreUnavailable
-from mainspring.maintenance.rescuer import tell_rescued
+from mainspring.maintenance.rescuer import LATE, tell_rescued
 from mainspring.runtime import lost
 from mainspring.runtime.board import Board, ticks
 from mainspring.runtime.crashes import dump_stacks, leave_traces, stop
@@ -37,7 +37,6 @@ _FIRST_BACKOFF: Final = 0.5
 _SLOWEST_BACKOFF: Final = 30.0
 _YOUNG: Final = 1.0  # seconds
 _FORGIVEN: Final = 5  # children that die young, one after the other
-_LATE: Final = 0.1  # seconds within which a server stores what a process had sent when it died
 CHANGED: Final = 3
 """The exit status for "files have changed, start me anew", as Django's autoreload has it."""
 _UNDRAINED: Final = 4  # of a child that is to be replaced and has not drained all
@@ -285,7 +284,7 @@ class Supervisor:
         try:
             dead = lost.find_lost(identity)
             tell_rescued(storage, storage.rescue(clock.now(), dead))
-            time.sleep(_LATE)
+            time.sleep(LATE)
             tell_rescued(storage, storage.rescue(clock.now(), dead))
             for worker in dead:
                 lost.forget(identity, worker)
