@@ -1,6 +1,7 @@
 """enqueue_many: many calls at once, all or none."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.db import transaction
 from django.tasks import TaskResultStatus
 
 from mainspring import TaskResult
+from mainspring.backends import bulk
 from mainspring.backends.database.models import StoredJob
 from tests.contract.router import STORE
 from tests.contract.stores import Store, on_databases
@@ -44,6 +46,71 @@ def test_each_call_carries_what_the_task_was_given(store: Store, number: int) ->
     assert {(job.options, job.metadata) for job in jobs} == {(b'{"max_attempts":3}', b'{"a":1}')}
 
 
+@pytest.fixture
+def spooling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what comes from iterators wait in a file, as more than memory is to hold."""
+    monkeypatch.setattr(bulk, "_MOST_HELD", 1)
+
+
+@pytest.mark.usefixtures("spooling")
+def test_a_long_generator_has_the_same_results(store: Store) -> None:
+    results = add.using(priority=7).enqueue_many((i, [i]) for i in range(2300))
+    assert len(results) == 2300
+    assert [result.args for result in results] == [[i, [i]] for i in range(2300)]
+    assert (results[-1].args, results[1500].args) == ([2299, [2299]], [1500, [1500]])
+    assert [result.args[0] for result in results[1998:2002]] == [1998, 1999, 2000, 2001]
+    with pytest.raises(IndexError):
+        _ = results[2300]
+    assert {result.status for result in results} == {TaskResultStatus.READY}
+    assert add.get_result(results[2200].id) == results[2200]
+    jobs = store.storage.get_results([result.id for result in results])
+    assert len(jobs) == 2300
+    assert {job.priority for job in jobs} == {7}
+
+
+@pytest.mark.usefixtures("spooling")
+def test_of_a_long_generator_a_late_call_that_is_refused_leaves_none_stored(store: Store) -> None:
+    with pytest.raises(TypeError, match="Argument 1") as raised:
+        add.enqueue_many((i if i < 1700 else object(),) for i in range(1800))
+    assert "In call 1700" in raised.value.__notes__[0]
+    assert dict(store.storage.stats().ready) == {}
+
+
+@pytest.mark.usefixtures("spooling")
+@on_databases
+def test_a_long_generator_takes_little_memory(store: Store) -> None:
+    """As jobs, 20,000 calls take 12 MB."""
+    add.enqueue_many((i,) for i in range(1200))
+    tracemalloc.start()
+    try:
+        results = add.enqueue_many((i,) for i in range(20_000))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(results) == 20_000
+    assert peak < 4_000_000
+
+
+@pytest.mark.usefixtures("spooling")
+@on_databases
+def test_a_long_generator_is_part_of_the_transaction(store: Store) -> None:
+    with transaction.atomic(STORE):
+        add.enqueue_many((i,) for i in range(1200))
+        transaction.set_rollback(True, using=STORE)
+    assert dict(store.storage.stats().ready) == {}
+    with transaction.atomic(STORE):
+        add.enqueue_many((i,) for i in range(1200))
+    assert dict(store.storage.stats().ready) == {"default": 1200}
+
+
+@pytest.mark.usefixtures("spooling")
+def test_a_long_generator_carries_what_the_task_was_given(store: Store) -> None:
+    task = add.using(max_attempts=3, metadata={"a": 1})
+    results = task.enqueue_many((i,) for i in range(1200))
+    jobs = store.storage.get_results([result.id for result in results])
+    assert {(job.options, job.metadata) for job in jobs} == {(b'{"max_attempts":3}', b'{"a":1}')}
+
+
 def test_no_call_is_a_harmless_enqueue(store: Store) -> None:
     assert add.enqueue_many([]) == []
 
@@ -73,7 +140,11 @@ def test_a_late_call_that_is_refused_leaves_the_transaction_as_it_was(store: Sto
 
 
 @on_databases
-def test_the_calls_may_come_from_the_same_database(store: Store) -> None:
+@pytest.mark.parametrize("most_held", [1, 10_000])
+def test_the_calls_may_come_from_the_same_database(
+    store: Store, most_held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "_MOST_HELD", most_held)
     add.enqueue_many([(i,) for i in range(1200)])
     ids = StoredJob.objects.using(STORE).values_list("arguments").iterator(chunk_size=100)
     assert len(add.enqueue_many((len(arguments),) for (arguments,) in ids)) == 1200

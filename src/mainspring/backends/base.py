@@ -1,7 +1,6 @@
 """What every backend does for Django: validate, enqueue, get results, check the settings."""
 
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from datetime import datetime
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Unpack
@@ -17,7 +16,7 @@ from django.tasks.exceptions import InvalidTask, InvalidTaskBackend, TaskResultD
 from django.utils import timezone
 
 from mainspring import signals
-from mainspring.backends import map_plans, mapping
+from mainspring.backends import bulk, map_plans, mapping
 from mainspring.backends.function_facts import facts_of
 from mainspring.backends.map_plans import Wanted
 from mainspring.backends.map_reading import MapReader
@@ -27,9 +26,8 @@ from mainspring.backends.shared import shared_config
 from mainspring.backends.storage import Storage
 from mainspring.backends.waiting import await_until, wait_until
 from mainspring.core import clock, codec
-from mainspring.core.arguments import Arguments, as_arguments
+from mainspring.core.arguments import Arguments
 from mainspring.core.chunks import parse_call_id
-from mainspring.core.enqueued import EnqueuedResults
 from mainspring.core.ids import new_id
 from mainspring.core.jobs import Job, State
 from mainspring.core.map_results import MapResult
@@ -54,8 +52,6 @@ if TYPE_CHECKING:
         async def aget_result(self, result_id: str) -> TaskResult[Any]: ...
 else:
     from django.tasks.backends.base import BaseTaskBackend
-
-_BATCH: Final = 500  # calls: a server stores them while the next are made into jobs
 
 # The options that say how calls are run whose tasks do not.
 POLICY_OPTIONS: Final = frozenset({"MAX_ATTEMPTS", "BACKOFF", "TIMEOUT", "MAX_CRASHES"})
@@ -227,43 +223,11 @@ class MainspringBackend(BaseTaskBackend):
         self, task: Task[..., Any], calls: Iterable[Arguments]
     ) -> Sequence[TaskResult[Any]]:
         """Store many calls of ``task``, all or none. See :meth:`Task.enqueue_many`."""
-        # An iterator may read the very database that the jobs go to.
-        made = calls if isinstance(calls, list | tuple) else list(calls)
-        jobs: list[Job] = []
-
-        def batches() -> Iterator[list[Job]]:
-            stored = 0
-            with _numbered(jobs):
-                for call in made:
-                    jobs.append(self.new_job(task, *as_arguments(call)))
-                    if len(jobs) - stored == _BATCH:
-                        yield jobs[stored:]
-                        stored = len(jobs)
-            yield jobs[stored:]
-
-        if getattr(task, "unique", False):
-            return self._enqueue_many_unique(task, made)
-        self.storage.enqueue_as_made(batches())
-        results = EnqueuedResults[Any](jobs)
+        stored = bulk.store_calls(self, task, calls)
         if signals.is_heard(signals.task_enqueued):
-            for result in results:
-                signals.task_enqueued.send(type(self), task_result=result)
-        return results
-
-    def _enqueue_many_unique(
-        self, task: Task[..., Any], calls: Iterable[Arguments]
-    ) -> EnqueuedResults[Any]:
-        made: list[tuple[Job, Unique | None]] = []
-        with _numbered(made):
-            for call in calls:
-                job = self.new_job(task, *as_arguments(call))
-                made.append((job, unique_of(task, job)))
-        stored = self.storage.enqueue_unique(made)
-        if signals.is_heard(signals.task_enqueued):
-            for (job, _), one in zip(made, stored, strict=True):
-                if job.id == one.id:
-                    signals.task_enqueued.send(type(self), task_result=TaskResult.from_job(job))
-        return EnqueuedResults[Any](stored)
+            for job in stored.new:
+                signals.task_enqueued.send(type(self), task_result=TaskResult.from_job(job))
+        return stored.results
 
     async def aenqueue_many(
         self, task: Task[..., Any], calls: Iterable[Arguments]
@@ -377,16 +341,6 @@ def mainspring_backend(alias: str) -> MainspringBackend:
 
 
 _FINISHED: Final = frozenset({TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED})
-
-
-@contextmanager
-def _numbered(made: Sequence[Any]) -> Iterator[None]:
-    # Have an error tell which of many calls it is about: the one after those that were ``made``.
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        error.add_note(f"In call {len(made)} (counted from 0) of enqueue_many().")
-        raise
 
 
 def _watched(result_id: str) -> str | None:

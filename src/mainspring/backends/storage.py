@@ -213,6 +213,10 @@ class Storage(MapStorage, ScheduleStorage):
         """
         self.enqueue([job for batch in batches for job in batch])
 
+    def enqueue_batches(self, batches: Callable[[], Iterator[Sequence[Job]]]) -> None:
+        """Store more jobs than memory is to hold, all or none; ``batches`` may be called again."""
+        self.enqueue_as_made(batches())
+
     @abstractmethod
     def enqueue_unique(self, calls: Sequence[tuple[Job, Unique | None]]) -> list[Job]:
         """Store new jobs, all or none, but for those whose equals are pending.

@@ -223,8 +223,9 @@ class Task[**P, R](_UnfrozenTask):
         """Enqueue many calls at once, all or none; return their results to be, in order.
 
         The results are made when they are looked at. Each call is a list or tuple of arguments, or
-        a mapping of keyword arguments. Raises like :meth:`enqueue`, and ``TypeError`` for a call
-        that is neither.
+        a mapping of keyword arguments. A long iterator takes no memory by its length: its calls
+        wait in a temporary file until all are there; :meth:`map` begins at once. Raises like
+        :meth:`enqueue`, and ``TypeError`` for a call that is neither.
         """
         return cast("Sequence[TaskResult[R]]", self.get_backend().enqueue_many(self, calls))
 

@@ -58,6 +58,20 @@ class CallerVerbs(DatabaseAccess):
                 self._insert_patiently(connection, made, error)
         self._after_commit(partial(self._dialect.notify, connection))
 
+    def enqueue_batches(self, batches: Callable[[], Iterator[Sequence[Job]]]) -> None:
+        """See :meth:`enqueue`, and :meth:`Storage.enqueue_batches`."""
+        connection, dialect = connections[self._alias], self._dialect
+
+        def store_all(is_again: bool) -> None:
+            with transaction.atomic(self._alias):
+                for jobs in batches():
+                    rows = [job[:NEW_COLUMNS] for job in jobs]
+                    store(connection, dialect, rows, is_again)
+
+        with self._explained():
+            patiently(connection, dialect, store_all)
+        self._after_commit(partial(dialect.notify, connection))
+
     def _after_commit(self, call: Callable[[], None]) -> None:
         if connections[self._alias].in_atomic_block:
             transaction.on_commit(call, using=self._alias)
