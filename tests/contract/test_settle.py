@@ -113,6 +113,17 @@ def test_part_of_a_claim_can_be_settled(storage: Storage) -> None:
     assert storage.stats().running == 0
 
 
+def test_what_is_retried_and_claimed_at_once_is_not_taken_for_lost(storage: Storage) -> None:
+    """Beside a claim that was lost, in one exchange."""
+    worker = registered(storage)
+    gone, retried = claimed(storage, worker, 0, 1)
+    assert storage.cancel([gone.id]) == [gone.id]
+    settled = [succeeded(gone, worker), retried_at_once(retried, worker)]
+    lost, taken = storage.settle_and_claim(worker, settled, ALL, 1)
+    assert lost == [gone.id]
+    assert ids(taken) == [retried.id]
+
+
 def test_what_is_settled_cannot_be_settled_again(storage: Storage) -> None:
     worker = registered(storage)
     (taken,) = claimed(storage, worker, 0)

@@ -1,6 +1,6 @@
 -- settle: write outcomes whose claims hold.
 -- Inputs: $1 to $10, an array for each column of an outcome.
--- Result: the row count tells how many claims held.
+-- Result: the ids of those whose claims held.
 -- OFFSET 0, and no condition on the state, keep the planner from reading the whole table first, where
 -- it takes it for empty; what stands at the same place in the other partition has no claim.
 WITH found AS MATERIALIZED (
@@ -26,3 +26,4 @@ SET state = found.state, claim = NULL, available_at = found.available_at,
     errors = found.errors, return_value = found.return_value
 FROM found
 WHERE job.ctid = found.place AND job.claim = found.claim
+RETURNING job.id

@@ -1,6 +1,6 @@
 """Settling and claiming in one round trip: psycopg's pipeline mode."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -57,13 +57,15 @@ class Exchange:
         groups = [] if wanted is None else list(self._groups(wanted))
         for _ in range(_TRIES - 1):
             try:
-                settled, claimed = self._at_once(raw, outcomes, wanted, groups, is_pooled, between)
+                unsettled, claimed = self._at_once(
+                    raw, outcomes, wanted, groups, is_pooled, between
+                )
                 break
             except COLLISIONS:
                 continue
         else:
-            settled, claimed = self._at_once(raw, outcomes, wanted, groups, is_pooled, between)
-        lost = [] if settled == len(outcomes) else _find_lost(raw, outcomes)
+            unsettled, claimed = self._at_once(raw, outcomes, wanted, groups, is_pooled, between)
+        lost = _find_lost(raw, unsettled) if unsettled else []
         if wanted is None:
             return lost, []
         return lost, self._batches(raw, wanted, groups, claimed)
@@ -76,13 +78,13 @@ class Exchange:
         groups: Sequence[Sequence[_Step]],
         is_pooled: bool,
         between: Between | None,
-    ) -> tuple[int, list[Row]]:
-        # Return how many outcomes were settled, and what the first step of the claim took.
+    ) -> tuple[list[Outcome], list[Row]]:
+        # Return the outcomes that were not settled, and what the first step of the claim took.
         settle, claim, other = RawCursor(raw), RawCursor(raw), RawCursor(raw)
         claim.format = Format.BINARY
         if wanted is not None and not (outcomes or wanted.doubtful or is_pooled or between):
             self._claim(claim, wanted, groups[0][0], wanted.limit)  # one statement needs no more
-            return 0, claim.fetchall()
+            return [], claim.fetchall()
         with session.pipeline(raw):
             other.execute(b"BEGIN")
             if is_pooled:
@@ -99,7 +101,10 @@ class Exchange:
             if ended := [o.id for o in outcomes if o.state >= State.SUCCESSFUL]:
                 # After the transaction: one that notifies holds a lock until it is on the disk.
                 other.execute(_sql("notify"), (SETTLED, payload(ended)))
-        return max(settle.rowcount, 0), claim.fetchall() if wanted is not None else []
+        claimed = claim.fetchall() if wanted is not None else []
+        if max(settle.rowcount, 0) == len(outcomes):
+            return [], claimed
+        return _unsettled(outcomes, {job_id for (job_id,) in settle.fetchall()}), claimed
 
     def _batches(
         self,
@@ -164,6 +169,13 @@ class Exchange:
 def payload(ids: Sequence[str]) -> str:
     """Return what is told of these results."""
     return ",".join(ids) if len(ids) <= _MOST_IDS else "*"
+
+
+def _unsettled(outcomes: Sequence[Outcome], settled: Collection[str]) -> list[Outcome]:
+    found = [outcome for outcome in outcomes if outcome.id not in settled]
+    if len(found) + len(settled) == len(outcomes):
+        return found
+    return list(outcomes)  # some came twice: which one was stored, only what is stored can tell
 
 
 def _find_lost(raw: Connection[Any], outcomes: Sequence[Outcome]) -> list[str]:
