@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -9,6 +10,11 @@ if TYPE_CHECKING:
 
     from tests.contract.stores import Stores
     from tests.servers import Servers
+
+# The same examples each time, so that a run fails for what was changed; with
+# ``--hypothesis-profile=default``, new ones.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from mainspring.core.jobs import Job, State
 from tests.contract.jobs import START, job
 
 MAX = 10_000
-MAP = chunks.new_map_id(START)
+MAP = "018bcfe568007000828aa4d56d7baf48"
 ITEMS = Spec(MAP, "items")
 LISTS = Spec(MAP, "lists")
 CALLS = Spec(MAP, "calls")

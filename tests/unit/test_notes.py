@@ -7,6 +7,7 @@ from mainspring import Progress, TaskContext
 from mainspring.core import codec
 from mainspring.core.notes import Notes, encode_metadata, metadata_in, progress_in
 from mainspring.exceptions import StoreUnavailable
+from tests.naming import name_of
 from tests.unit.test_results import result
 
 NOT_JSON = [{"a": {1}}, {"a": float("nan")}, {5: "a"}, {"a": object()}, {"\ud800": 1}]
@@ -68,7 +69,7 @@ def test_only_the_outermost_keys_are_reserved():
     assert metadata_in(stored) == {"a": {"_b": 1}}
 
 
-@pytest.mark.parametrize("metadata", NOT_JSON, ids=repr)
+@pytest.mark.parametrize("metadata", NOT_JSON, ids=name_of)
 def test_what_is_not_json_is_refused(metadata):
     with pytest.raises((TypeError, ValueError), match="The metadata"):
         encode_metadata(metadata, 100)

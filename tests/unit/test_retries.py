@@ -9,6 +9,7 @@ import pytest
 from mainspring import TaskContext, TaskResult, TaskResultStatus
 from mainspring.core import codec, retries
 from mainspring.core.retries import exponential, fixed, linear
+from tests.naming import name_of
 
 ERROR = ValueError("no")
 RESULT = TaskResult(
@@ -73,7 +74,7 @@ def test_fixed_is_the_same_each_time():
     assert waits(fixed(0), 2) == [0, 0]
 
 
-@pytest.mark.parametrize("number", NO_WAITS, ids=repr)
+@pytest.mark.parametrize("number", NO_WAITS, ids=name_of)
 @pytest.mark.parametrize(
     ("helper", "name"),
     [
@@ -149,13 +150,13 @@ CALLABLES = [
 @pytest.mark.parametrize(
     "backoff",
     [0, 0.5, 1e10, timedelta(), timedelta(days=1), exponential(), linear(), fixed(1)],
-    ids=repr,
+    ids=name_of,
 )
 def test_what_is_a_backoff(backoff):
     assert retries.problem_of(backoff) == ""
 
 
-@pytest.mark.parametrize("backoff", [function for function, _ in CALLABLES], ids=repr)
+@pytest.mark.parametrize("backoff", [function for function, _ in CALLABLES], ids=name_of)
 def test_functions_of_one_or_two_arguments_are_backoffs(backoff):
     assert retries.problem_of(backoff) == ""
 
@@ -173,7 +174,7 @@ def test_functions_of_one_or_two_arguments_are_backoffs(backoff):
         {"fixed": 1},
         dict,
     ],
-    ids=repr,
+    ids=name_of,
 )
 def test_what_is_none(backoff):
     assert "exponential()" in retries.problem_of(backoff)
@@ -194,7 +195,7 @@ def test_the_wait_is_told_in_microseconds(backoff, microseconds):
     assert wait_after(backoff, failures=2) == microseconds
 
 
-@pytest.mark.parametrize(("function", "seconds"), CALLABLES[:-2] + CALLABLES[-1:], ids=repr)
+@pytest.mark.parametrize(("function", "seconds"), CALLABLES[:-2] + CALLABLES[-1:], ids=name_of)
 def test_a_function_is_asked(function, seconds):
     assert wait_after(function) == seconds * 1_000_000
 
@@ -221,7 +222,7 @@ def test_a_function_may_return_a_timedelta_or_none():
     assert wait_after(lambda context: None) is None
 
 
-@pytest.mark.parametrize("returned", ["5", -1, float("nan"), True, exponential()], ids=repr)
+@pytest.mark.parametrize("returned", ["5", -1, float("nan"), True, exponential()], ids=name_of)
 def test_a_function_that_returns_no_wait_is_told_so(returned):
     with pytest.raises(TypeError, match=r"The backoff of app\.tasks\.work returned .*; it must"):
         wait_after(lambda context: returned)
@@ -241,7 +242,7 @@ def test_what_a_function_raises_comes_through():
 @pytest.mark.parametrize(
     "backoff",
     [5, 0.25, exponential(), exponential(1, 3, 9, jitter=False), linear(2, 8), fixed(4)],
-    ids=repr,
+    ids=name_of,
 )
 def test_it_comes_back_from_json(backoff):
     stored = codec.encode(retries.to_json(backoff))

@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from mainspring import Task, TaskResult, task
 from mainspring.core import registry
+from tests.naming import name_of
 from tests.unit import tasks
 from tests.unit.backends import KEPT, AuditedBackend, AuditedTask
 
@@ -102,7 +103,7 @@ class Callable:
 @pytest.mark.parametrize(
     "function",
     [any, nested(), lambda: None, Callable(), Callable().method, Callable, "text".upper],
-    ids=repr,
+    ids=name_of,
 )
 @pytest.mark.parametrize("decorator", [task, django.tasks.task])
 def test_a_function_must_be_at_module_level(decorator, function):
