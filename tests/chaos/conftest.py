@@ -1,15 +1,16 @@
 """The option for the long form, and the table at the end."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.report import Report
+from tests.chaos.report import Report, Table, lines
 from tests.integration.conftest import engine, make_site, new_database, template
 
 __all__ = ["engine", "make_site", "new_database", "template"]
 
-REPORT: pytest.StashKey[Report] = pytest.StashKey()
+PROPERTY = "chaos"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,15 +41,30 @@ def chance(seed: int) -> random.Random:
 
 
 @pytest.fixture
-def report(pytestconfig: pytest.Config) -> Report:
-    """What is printed at the end."""
-    return pytestconfig.stash.setdefault(REPORT, Report())
+def report(record_property: Callable[[str, object], None]) -> Report:
+    """What is printed at the end, whichever process runs the test."""
+    return Report(lambda run, rows: record_property(PROPERTY, (run, rows)))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print it."""
-    report = terminalreporter.config.stash.get(REPORT, Report())
-    if report.tables:
-        terminalreporter.section("chaos")
-        for line in report.lines():
-            terminalreporter.write_line(line)
+class Tables:
+    """Gathers the tables of all tests and prints them at the end."""
+
+    def __init__(self) -> None:
+        self._tables: list[Table] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take those of one test."""
+        if report.when == "call":
+            self._tables += [value for name, value in report.user_properties if name == PROPERTY]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print all."""
+        if self._tables:
+            terminalreporter.section("chaos")
+            for line in lines(self._tables):
+                terminalreporter.write_line(line)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have them gathered."""
+    config.pluginmanager.register(Tables())

@@ -5,6 +5,7 @@ from collections import OrderedDict, UserDict, UserList
 from datetime import date, datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from http import HTTPStatus
 from types import MappingProxyType
 from uuid import uuid4
 
@@ -353,6 +354,9 @@ HUGE = 10**codec.MAX_DIGITS
         [[1, "a"], (2.5,), [], [None, True, "x", 4]],
         [[], [1]],
         [HUGE - 1, 1],
+        [1, True, False],
+        [1, HTTPStatus.OK],
+        [1, 1.5],
     ],
 )
 def test_many_plain_values_come_back(items):
@@ -376,6 +380,23 @@ def test_many_values_with_one_that_is_not_plain_are_left_to_a_closer_look(odd):
         [[], [odd]],
     ):
         assert codec.encode_plain_items(items) is None
+
+
+class Special(int):
+    """A number that is more than one."""
+
+
+class Indexed:
+    """What may stand for a number, and is none."""
+
+    def __index__(self):
+        return 2
+
+
+@pytest.mark.parametrize("odd", [Special(2), Indexed()])
+def test_what_only_looks_like_a_number_is_left_to_a_closer_look(odd):
+    assert codec.encode_plain_items([1, odd]) is None
+    assert codec.encode_plain_items([odd, 1]) is None
 
 
 def test_lists_in_lists_are_left_to_a_closer_look():
