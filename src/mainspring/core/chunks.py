@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from mainspring.core import codec
+from mainspring.core.columns import encode_columns, lists_of
 from mainspring.core.ids import new_id
 from mainspring.core.jobs import Job, Outcome, State
 
@@ -25,6 +26,8 @@ _MERGES: Final = "2"  # with what the rest of the id of a merge begins; that of 
 type Kind = Literal["items", "lists", "calls"]
 """What a row's arguments are: a list of single arguments, one of lists of arguments, or, in a row
 of one call, the same as for any job."""
+
+_LISTS: Final = frozenset({list, tuple})
 
 _decode_folded = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _arguments = msgspec.json.Decoder(tuple[msgspec.Raw, dict[str, Any]]).decode
@@ -166,8 +169,8 @@ def _without_spec(options: bytes) -> bytes | None:
 
 def items_in(arguments: bytes) -> list[Any]:
     """Return the items of a row of any kind but "calls"."""
-    items: list[Any] = codec.decode_many(arguments)
-    return items
+    found: list[Any] | dict[str, Any] = codec.decode_many(arguments)
+    return lists_of(**found) if isinstance(found, dict) else found
 
 
 def encode_items(items: list[Any], is_lists: bool, first: int, max_bytes: int) -> bytes:
@@ -176,8 +179,8 @@ def encode_items(items: list[Any], is_lists: bool, first: int, max_bytes: int) -
     Raises ``TypeError`` or ``ValueError``, naming the item, where one is not JSON, and
     ``ValueError`` where the arguments of one are longer than ``max_bytes``.
     """
-    body = codec.encode_plain_items(items)
-    if body is not None and len(body) <= max_bytes and (not is_lists or _are_lists(items)):
+    body = _encode_lists(items) if is_lists else codec.encode_plain_items(items)
+    if body is not None and len(body) <= max_bytes:
         return body
     encoded = []
     for index, item in enumerate(items, first):
@@ -197,8 +200,11 @@ def _encode_item(item: Any, is_lists: bool, max_bytes: int) -> msgspec.Raw:
     return _arguments(codec.encode_call(item, {}, max_bytes))[0]
 
 
-def _are_lists(items: list[Any]) -> bool:
-    return {list, tuple}.issuperset(map(type, items))
+def _encode_lists(items: list[Any]) -> bytes | None:
+    body = encode_columns(items)
+    if body is None and _LISTS.issuperset(map(type, items)):
+        body = codec.encode_plain_items(items)
+    return body
 
 
 def join_lists(lists: Sequence[bytes]) -> bytes:

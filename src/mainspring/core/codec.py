@@ -87,21 +87,28 @@ def encode_plain_items(items: list[Any]) -> bytes | None:
     None where some are not, or are too long to be checked together: 30 ns an item, where checking
     each by itself takes 150 ns.
     """
-    if not (items and type(items[0]) is int and _have_indexes(items)):
-        kinds = set(map(type, items))
-        if not (_are_fine(items, kinds) or (kinds <= _LISTS and _are_parts_fine(items))):
-            return None
+    if not are_plain(items) and not (
+        _LISTS.issuperset(map(type, items)) and _are_parts_fine(items)
+    ):
+        return None
     try:
         return encode(items)
     except (TypeError, ValueError):  # a subclass of int; a lone surrogate
         return None
 
 
-def _have_indexes(items: list[Any]) -> bool:
+def are_plain(values: Sequence[Any]) -> bool:
+    """Whether all are plain values, if the encoder takes them."""
+    return _have_indexes(values) or _are_fine(values, set(map(type, values)))
+
+
+def _have_indexes(values: Sequence[Any]) -> bool:
     # Of what passes, the encoder takes short whole numbers, true and false, and numbers that are
     # members of an enumeration: no need for a look at each one's type, which takes 20 ns.
+    if not values or type(values[0]) is not int:
+        return False
     try:
-        array("q", items)
+        array("q", values)
     except (TypeError, OverflowError):
         return False
     return True
@@ -115,7 +122,7 @@ def _are_parts_fine(items: list[Any]) -> bool:
     return all(_are_fine(column, set(map(type, column))) for column in columns)
 
 
-def _are_fine(items: list[Any], kinds: set[type]) -> bool:
+def _are_fine(items: Sequence[Any], kinds: set[type]) -> bool:
     if not kinds <= _SCALARS:
         return False
     if len(kinds) == 1:
@@ -128,11 +135,11 @@ def _are_fine(items: list[Any], kinds: set[type]) -> bool:
     )
 
 
-def _are_finite(numbers: list[float]) -> bool:
+def _are_finite(numbers: Sequence[float]) -> bool:
     return all(map(math.isfinite, numbers))
 
 
-def _are_short(numbers: list[int]) -> bool:
+def _are_short(numbers: Sequence[int]) -> bool:
     try:
         array("q", numbers)  # 9 ns a number, where the least and the greatest take 25
     except OverflowError:
@@ -140,7 +147,7 @@ def _are_short(numbers: list[int]) -> bool:
     return True
 
 
-_ARE_NUMBERS_FINE: Final[dict[type, Callable[[list[Any]], bool]]] = {
+_ARE_NUMBERS_FINE: Final[dict[type, Callable[[Sequence[Any]], bool]]] = {
     int: _are_short,
     float: _are_finite,
 }
@@ -259,7 +266,7 @@ def _is_plain_list(value: Any) -> bool:
     return _ARE_ALL_FINE[kind](value)
 
 
-_ARE_ALL_FINE: Final[dict[type, Callable[[list[Any]], bool]]] = {
+_ARE_ALL_FINE: Final[dict[type, Callable[[Sequence[Any]], bool]]] = {
     int: lambda items: min(items) > -_HUGE and max(items) < _HUGE,
     float: lambda items: all(map(math.isfinite, items)),
 }
