@@ -63,7 +63,7 @@ class CallerVerbs(DatabaseAccess):
         connection, dialect = connections[self._alias], self._dialect
 
         def store_all(is_again: bool) -> None:
-            with transaction.atomic(self._alias):
+            with dialect.atomic(connection):
                 for jobs in batches():
                     rows = [job[:NEW_COLUMNS] for job in jobs]
                     store(connection, dialect, rows, is_again)

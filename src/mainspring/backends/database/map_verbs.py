@@ -35,7 +35,7 @@ class MapVerbs(CallerVerbs):
 
         def add(is_again: bool) -> None:
             # The record first: it has its lock taken by whoever ends the map, or deletes it.
-            with transaction.atomic(self._alias):
+            with dialect.atomic(connection):
                 with connection.cursor() as cursor:
                     cursor.execute(dialect.sql("grow_map"), (stored, map_id, self._backend))
                     if not cursor.rowcount:

@@ -112,6 +112,10 @@ class Dialect(ABC):
             with transaction.atomic(self.alias), connection.cursor() as cursor:
                 cursor.executemany(sql, rows)
 
+    def atomic(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+        """Return a transaction that writes much, or a savepoint where there is one already."""
+        return transaction.atomic(self.alias)
+
     def insert_as_made(
         self, connection: BaseDatabaseWrapper, batches: Iterator[Sequence[Row]]
     ) -> None:
