@@ -44,6 +44,10 @@ class MapFailed(TaskException):
     """Stands among the errors of a map's reduced value: why there is none."""
 
 
+class DuplicateCall(TaskException):
+    """The call of a map was not stored to be run: an equal one of a unique task was pending."""
+
+
 class Retry(TaskException):
     """Raised by a task: this attempt failed, and there is to be another one, if any is left.
 

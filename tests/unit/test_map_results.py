@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.tasks import TaskResultStatus, default_task_backend, task_backends
-from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
+from django.tasks.exceptions import TaskResultDoesNotExist
 from django.tasks.signals import task_finished
 from django.test import override_settings
 
@@ -283,8 +283,6 @@ def test_immediate_items_that_are_refused() -> None:
     assert raised.value.__notes__ == ["In item 1 (counted from 0) of the map."]
     with pytest.raises(TypeError, match="list or tuple"):
         add.starmap([1])
-    with pytest.raises(InvalidTask, match="unique"):
-        add.using(unique=True).map([1])
     with pytest.raises(ValueError, match="own backend"):
         add.map([1], reduce=keep_other)
 

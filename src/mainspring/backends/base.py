@@ -27,7 +27,7 @@ from mainspring.backends.storage import Storage
 from mainspring.backends.waiting import await_until, wait_until
 from mainspring.core import clock, codec
 from mainspring.core.arguments import Arguments
-from mainspring.core.chunks import parse_call_id
+from mainspring.core.chunks import as_seen, parse_call_id
 from mainspring.core.ids import new_id
 from mainspring.core.jobs import Job, State
 from mainspring.core.map_results import MapResult
@@ -199,7 +199,7 @@ class MainspringBackend(BaseTaskBackend):
         else:
             (stored,) = self.storage.enqueue_unique([(job, unique)])
             if stored.id != job.id:
-                return TaskResult.from_job(stored)
+                return TaskResult.from_job(as_seen(stored))
         result: TaskResult[Any] = TaskResult.from_job(job)
         if signals.is_heard(signals.task_enqueued):
             signals.task_enqueued.send(type(self), task_result=result)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mainspring.backends.spooled_jobs import SpooledJobs
 from mainspring.core.arguments import Arguments, as_arguments
+from mainspring.core.chunks import as_seen
 from mainspring.core.enqueued import EnqueuedResults
 from mainspring.core.jobs import Job
 from mainspring.core.tasks import Task
@@ -70,7 +71,7 @@ def _store_unique(
     made = list(_made(calls, make))
     stored = backend.storage.enqueue_unique(made)
     new = [job for (job, _), one in zip(made, stored, strict=True) if job.id == one.id]
-    return Stored(EnqueuedResults(stored), new)
+    return Stored(EnqueuedResults(list(map(as_seen, stored))), new)
 
 
 def _new_job(backend: "MainspringBackend", task: Task[..., Any], call: Arguments) -> Job:

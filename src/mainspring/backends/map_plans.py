@@ -35,6 +35,8 @@ class Plan(NamedTuple):
     is_lists: bool
     gate: Gate | None
     """What its calls have to pass."""
+    unique: Task[..., Any] | None = None
+    """The task, where it is unique."""
 
     @property
     def handle(self) -> MapResult[Any]:
@@ -50,11 +52,6 @@ def plan(backend: "MainspringBackend", task: Task[..., Any], wanted: Wanted) -> 
     what else is wanted.
     """
     _validate(backend, task)
-    if getattr(task, "unique", False):
-        raise InvalidTask(
-            f"{task.name} is unique, and the calls of a map stand for themselves: enqueue_many() "
-            "them, or map a copy, using(unique=False)."
-        )
     carried = _carried_by(backend, task)
     merge, then = wanted["reduce"], wanted["then"]
     if merge is not None:
@@ -78,7 +75,8 @@ def plan(backend: "MainspringBackend", task: Task[..., Any], wanted: Wanted) -> 
         now,
         follow_up=None if then is None else _encoded_follow_up(then),
     )
-    return Plan(record, row, wanted["is_lists"], carried.gate)
+    is_unique = bool(getattr(task, "unique", False))
+    return Plan(record, row, wanted["is_lists"], carried.gate, task if is_unique else None)
 
 
 def _first_row(alias: str, task: Task[..., Any], carried: Carried, spec: Spec, now: int) -> Job:
@@ -154,7 +152,8 @@ def _validate_helper(
 
 
 def _kind_of(task: Task[..., Any], carried: Carried, wanted: Wanted) -> Kind:
-    if _is_special(task) or carried.gate is not None or carried.metadata is not None:
+    is_plain = carried.gate is None and carried.metadata is None
+    if _is_special(task) or not is_plain or getattr(task, "unique", False):
         return "calls"
     return "lists" if wanted["is_lists"] else "items"
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mainspring.core.chunks import Division, MapRecord
 from mainspring.core.jobs import Job, Worker
+from mainspring.core.unique import Unique
 
 
 class MapStorage(ABC):
@@ -22,6 +23,15 @@ class MapStorage(ABC):
     @abstractmethod
     def add_rows(self, map_id: str, rows: Sequence[Job], stored: int) -> None:
         """Store more rows of a map, all or none, which then has ``stored`` calls; wake workers."""
+
+    @abstractmethod
+    def add_unique_rows(
+        self, map_id: str, calls: Sequence[tuple[Job, Unique | None]], stored: int
+    ) -> list[Job]:
+        """Do :meth:`add_rows` for rows of one call each, and say which job stands for each.
+
+        As :meth:`Storage.enqueue_unique` does. What another one stands for is stored as cancelled.
+        """
 
     @abstractmethod
     def close_map(self, map_id: str) -> None:

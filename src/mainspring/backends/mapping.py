@@ -16,6 +16,7 @@ from mainspring.core.chunks import MOST_CALLS, encode_items, row_id
 from mainspring.core.gates import Gate
 from mainspring.core.jobs import Job, State
 from mainspring.core.map_results import MapResult
+from mainspring.core.unique import Unique, unique_of
 
 if TYPE_CHECKING:
     from mainspring.backends.base import MainspringBackend
@@ -47,6 +48,7 @@ class Producer:
         self._rows = 0
         self._bytes_per_call = 1.0  # in the last row
         self._pending: list[Job] = []
+        self._uniques: list[Unique | None] = []  # of those, where the task is unique
         self._pending_bytes = 0
         self._batch = 1  # rows
         self._is_open = False
@@ -94,15 +96,17 @@ class Producer:
         self._append(body, len(items))
 
     def _add_call(self, item: Any) -> None:
-        args = item if self._plan.is_lists else (item,)
+        args, number = item if self._plan.is_lists else (item,), self._made
         try:
             check_list(args)
-            self._append(codec.encode_call(args, {}, self._max_bytes), 1)
+            row = self._append(codec.encode_call(args, {}, self._max_bytes), 1)
+            if self._plan.unique is not None:
+                self._uniques.append(unique_of(self._plan.unique, row))
         except (TypeError, ValueError) as error:
-            error.add_note(f"In item {self._made} (counted from 0) of the map.")
+            error.add_note(f"In item {number} (counted from 0) of the map.")
             raise
 
-    def _append(self, body: bytes, number: int) -> None:
+    def _append(self, body: bytes, number: int) -> Job:
         now, like = clock.now(), self._plan.row
         run_after = like.run_after
         row = like._replace(
@@ -116,19 +120,29 @@ class Producer:
         self._pending_bytes += len(body) + _OVERHEAD
         self._made += number
         self._rows += 1
+        return row
 
     def _store(self) -> None:
         self._open()
         if rows := self._pending:
-            self._storage.add_rows(self._id, rows, self._made)
+            new = self._add_rows(rows)
             if not self._stored and not self._backend.supports_worker:
                 start_embedded_worker(self._backend.alias)  # nobody else can work on it
             self._stored = self._made
             self._batch = min(2 * self._batch, _MOST_ROWS)
             self._pending, self._pending_bytes = [], 0
             if signals.is_received(signals.task_enqueued):
-                self._tell(rows)
+                self._tell(new)
         self._stored_at = time.monotonic()
+
+    def _add_rows(self, rows: list[Job]) -> list[Job]:
+        # Return those that are to be run.
+        if self._plan.unique is None:
+            self._storage.add_rows(self._id, rows, self._made)
+            return rows
+        calls, self._uniques = list(zip(rows, self._uniques, strict=True)), []
+        jobs = self._storage.add_unique_rows(self._id, calls, self._made)
+        return [row for row, job in zip(rows, jobs, strict=True) if job.id == row.id]
 
     def _open(self) -> None:
         if not self._is_open:

@@ -12,6 +12,7 @@ from mainspring.backends.storage import Storage
 from mainspring.backends.unique_jobs import UniqueJobs
 from mainspring.conf import Config
 from mainspring.core.jobs import Job, Outcome, State, Worker
+from mainspring.core.unique import Unique
 
 if TYPE_CHECKING:
     from mainspring.backends.bells import Bells
@@ -66,6 +67,16 @@ class MemoryJobs(Storage):
             heapq.heappush(self._scheduled, (job.available_at, job.id))
         elif job.finished_at is not None and not self._is_of_map(job.id):
             heapq.heappush(self._finished, (job.finished_at, job.id))
+
+    def _put_unique(self, job: Job, unique: Unique | None) -> Job:
+        # Store a new job unless an equal one is pending; return the one that stands for it.
+        if unique is not None:
+            pending = self._unique.pending(unique, job.enqueued_at)
+            if pending is not None:
+                return pending
+            self._unique.take(unique, job)
+        self._put(job)
+        return job
 
     def _is_of_map(self, job_id: str) -> bool:
         # Such a job stays as long as its map does.

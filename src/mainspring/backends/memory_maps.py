@@ -8,10 +8,12 @@ from typing import Final
 
 from mainspring.backends.memory_jobs import MemoryJobs
 from mainspring.conf import Config
-from mainspring.core.chunks import Division, MapRecord, first_of, merge_id, row_id
+from mainspring.core.chunks import Division, MapRecord, as_seen, first_of, merge_id, row_id
 from mainspring.core.clock import now as clock_now
 from mainspring.core.jobs import Job, State, Worker
 from mainspring.core.merging import next_step
+from mainspring.core.outcomes import duplicate_errors
+from mainspring.core.unique import Unique
 
 _KEY: Final = 20  # how much of their ids a map and its rows have in common
 
@@ -31,13 +33,37 @@ class MemoryMaps(MemoryJobs):
     def add_rows(self, map_id: str, rows: Sequence[Job], stored: int) -> None:
         """See :meth:`Storage.add_rows`."""
         with self._lock:
-            found = self._map(map_id)
-            if found is None or found.record.is_closed:
-                raise ValueError(f"Map {map_id} takes no more rows.")
-            found.record = found.record._replace(stored=stored)
+            found = self._grown(map_id, stored)
             for row in rows:
                 self._add(found, row)
             self._wake_all()
+
+    def add_unique_rows(
+        self, map_id: str, calls: Sequence[tuple[Job, Unique | None]], stored: int
+    ) -> list[Job]:
+        """See :meth:`Storage.add_unique_rows`."""
+        with self._lock:
+            found = self._grown(map_id, stored)
+            jobs = [self._put_unique(row, unique) for row, unique in calls]
+            for (row, _), job in zip(calls, jobs, strict=True):
+                if job.id != row.id:
+                    self._put(
+                        row._replace(
+                            state=State.CANCELLED,
+                            finished_at=clock_now(),
+                            errors=duplicate_errors(as_seen(job).id),
+                        )
+                    )
+                found.add(row.id)
+            self._wake_all()
+        return jobs
+
+    def _grown(self, map_id: str, stored: int) -> "_Map":
+        found = self._map(map_id)
+        if found is None or found.record.is_closed:
+            raise ValueError(f"Map {map_id} takes no more rows.")
+        found.record = found.record._replace(stored=stored)
+        return found
 
     def close_map(self, map_id: str) -> None:
         """See :meth:`Storage.close_map`."""

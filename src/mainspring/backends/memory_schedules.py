@@ -7,7 +7,6 @@ from mainspring.conf import Config
 from mainspring.core.clock import now as clock_now
 from mainspring.core.jobs import Job
 from mainspring.core.schedule_states import ScheduleState, Start, Tick
-from mainspring.core.unique import Unique
 
 
 class MemorySchedules(MemoryMaps):
@@ -64,16 +63,6 @@ class MemorySchedules(MemoryMaps):
             if any(done.values()):
                 self._wake_all()
         return done
-
-    def _put_unique(self, job: Job, unique: Unique | None) -> Job:
-        # Store a new job unless an equal one is pending; return the one that stands for it.
-        if unique is not None:
-            pending = self._unique.pending(unique, job.enqueued_at)
-            if pending is not None:
-                return pending
-            self._unique.take(unique, job)
-        self._put(job)
-        return job
 
     def keep_schedules(self, names: Sequence[str], now: int, seen_before: int) -> None:
         """See :meth:`Storage.keep_schedules`."""

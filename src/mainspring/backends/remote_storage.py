@@ -306,6 +306,7 @@ class RemoteStorage(Storage):
     wait_until_final = _asked(MemoryStorage.wait_until_final)
 
     open_map = _asked(Storage.open_map)
+    add_unique_rows = _asked(Storage.add_unique_rows)
     close_map = _asked(Storage.close_map)
     find_map = _asked(Storage.find_map)
     count_calls = _asked(Storage.count_calls)

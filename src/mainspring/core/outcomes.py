@@ -8,7 +8,13 @@ from mainspring.core.clock import SECOND
 from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Job, Outcome, State
 from mainspring.core.limits import has_rates
-from mainspring.exceptions import OutcomeLost, TaskCancelled, WorkerLost, WorkerStopped
+from mainspring.exceptions import (
+    DuplicateCall,
+    OutcomeLost,
+    TaskCancelled,
+    WorkerLost,
+    WorkerStopped,
+)
 
 MAX_CRASHES: Final = 3
 """How many workers a call may take down, where neither its task nor its backend says."""
@@ -146,6 +152,13 @@ def cancelled_errors(stored: bytes | None, was_running: bool = False) -> bytes:
     path = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
     when = "while it ran" if was_running else "before it started"
     return codec.encode([*_decoded(stored), (path, f"{path}: cancelled {when}\n")])
+
+
+def duplicate_errors(equal_id: str) -> bytes:
+    """Return the errors of a job that is cancelled as an equal one stands for it."""
+    path = f"{DuplicateCall.__module__}.{DuplicateCall.__qualname__}"
+    why = f"the equal call {equal_id} was pending, and stands for this one"
+    return codec.encode([(path, f"{path}: {why}\n")])
 
 
 def _with_error(

@@ -246,7 +246,8 @@ class Task[**P, R](_UnfrozenTask):
         The items are read one after the other and stored as they come, and workers begin with the
         first ones at once. ``reduce`` is a task of two arguments, associative, that makes one value
         of all; ``on_error="skip"`` leaves failed calls out of it, "fail" has it fail. ``then`` is a
-        task that is enqueued at the end, with the map's id.
+        task that is enqueued at the end, with the map's id. Of a unique task, an item for which an
+        equal call is pending is not run: its result has failed, and names that call.
 
         Raises ``InvalidTask`` for a task that cannot be mapped, ``TypeError`` or ``ValueError``
         where an item is not JSON, and what ``items`` raises: then the calls that were stored and

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connections, transaction
 
+from mainspring.backends.database import unique
 from mainspring.backends.database.caller_verbs import CallerVerbs
 from mainspring.backends.database.map_ids import calls_of, is_map_id, merges_of, rows_of
 from mainspring.backends.database.patience import patiently
@@ -14,6 +15,7 @@ from mainspring.backends.database.storing import store
 from mainspring.core.chunks import MapRecord, row_id
 from mainspring.core.clock import now as clock_now
 from mainspring.core.jobs import NEW_COLUMNS, Job, State
+from mainspring.core.unique import Unique
 from mainspring.exceptions import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -36,16 +38,38 @@ class MapVerbs(CallerVerbs):
         def add(is_again: bool) -> None:
             # The record first: it has its lock taken by whoever ends the map, or deletes it.
             with dialect.atomic(connection):
-                with connection.cursor() as cursor:
-                    cursor.execute(dialect.sql("grow_map"), (stored, map_id, self._backend))
-                    if not cursor.rowcount:
-                        raise ValueError(f"Map {map_id} takes no more rows.")
+                self._grow(map_id, stored)
                 if rows:
                     store(connection, dialect, [row[:NEW_COLUMNS] for row in rows], is_again)
 
         with self._explained():
             patiently(connection, dialect, add)
         self._after_commit(partial(dialect.notify, connection))
+
+    def add_unique_rows(
+        self, map_id: str, calls: Sequence[tuple[Job, Unique | None]], stored: int
+    ) -> list[Job]:
+        """See :meth:`Storage.add_unique_rows`."""
+        connection, dialect = connections[self._alias], self._dialect
+
+        def add(is_again: bool) -> list[Job]:
+            with dialect.atomic(connection):
+                self._grow(map_id, stored)
+                jobs = unique.enqueue_unique(connection, dialect, calls, is_again)
+                unique.store_duplicates(connection, dialect, calls, jobs, is_again)
+            return jobs
+
+        with self._explained():
+            jobs = patiently(connection, dialect, add)
+        self._after_commit(partial(dialect.notify, connection))
+        return jobs
+
+    def _grow(self, map_id: str, stored: int) -> None:
+        with connections[self._alias].cursor() as cursor:
+            sql = self._dialect.sql("grow_map")
+            cursor.execute(sql, (stored, map_id, self._backend))
+            if not cursor.rowcount:
+                raise ValueError(f"Map {map_id} takes no more rows.")
 
     def close_map(self, map_id: str) -> None:
         """See :meth:`Storage.close_map`; goes on with the map when the transaction commits."""

@@ -13,7 +13,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from mainspring.backends.database.storing import store
 from mainspring.backends.database.vendors import Dialect
 from mainspring.core import codec
+from mainspring.core.chunks import as_seen
+from mainspring.core.clock import now
 from mainspring.core.jobs import NEW_COLUMNS, Job, State
+from mainspring.core.outcomes import duplicate_errors
 from mainspring.core.unique import Unique
 
 if TYPE_CHECKING:
@@ -48,6 +51,35 @@ def enqueue_unique(
         if new:
             store(connection, dialect, [job[:NEW_COLUMNS] for job in new], is_again)
     return stored
+
+
+def store_duplicates(
+    connection: BaseDatabaseWrapper,
+    dialect: Dialect,
+    calls: Sequence[tuple[Job, Unique | None]],
+    stored: Sequence[Job],
+    is_again: bool,
+) -> None:
+    """Store the rows of a map for which other jobs stand, as cancelled; in a transaction.
+
+    ``stored``: what :func:`enqueue_unique` has returned for ``calls``.
+    """
+    equals = {
+        row.id: as_seen(one).id
+        for (row, _), one in zip(calls, stored, strict=True)
+        if row.id != one.id
+    }
+    if not equals:
+        return
+    rows = [row[:NEW_COLUMNS] for row, _ in calls if row.id in equals]
+    store(connection, dialect, rows, is_again)
+    with connection.cursor() as cursor:
+        for row_id, equal_id in equals.items():
+            for _, _, limit_group in dialect.cancel(cursor, row_id, now()):
+                told = (duplicate_errors(equal_id), row_id)
+                cursor.execute(dialect.sql("tell_cancelled"), told)
+                if limit_group is not None:
+                    cursor.execute(dialect.sql("delete_held"), (row_id,))
 
 
 def _pending(dialect: Dialect, cursor: Any, firsts: _Firsts) -> dict[str, Job]:
