@@ -180,6 +180,23 @@ def test_an_error_raised_in_the_body_of_a_group_stays_what_it_is() -> None:
     assert ended == ["child"]
 
 
+def test_an_error_of_another_task_of_the_group_is_not_hidden() -> None:
+    async def child() -> None:
+        try:
+            await asyncio.sleep(LONG)
+        finally:
+            raise ValueError("its own")
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+            await asyncio.sleep(LONG)
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        run(work, TaskTimeout("too long"))
+    assert caught.group_contains(ValueError, match="its own")
+
+
 def test_what_is_gathered_ends_as_well() -> None:
     ended: list[int] = []
 

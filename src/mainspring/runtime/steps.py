@@ -51,8 +51,17 @@ class Steps:
             if self._raised is None or isinstance(cancelled, type(self._raised)):
                 raise
             raise self._raised from cancelled  # something in between has put another in its place
+        except BaseExceptionGroup as group:
+            # Before Python 3.13, a task group takes it for an error of its own.
+            # A lambda: 3.12 takes no bound method.
+            if self._raised is None or group.subgroup(lambda one: self._is_another(one)):  # noqa: PLW0108
+                raise
+            raise self._raised from None
         finally:
             self._is_over = True
+
+    def _is_another(self, error: BaseException) -> bool:
+        return not isinstance(error, BaseExceptionGroup) and error is not self._raised
 
     def _told_instead_of(self, cancelled: asyncio.CancelledError) -> BaseException:
         told, self._told = self._told, None
