@@ -13,6 +13,7 @@ from mainspring.exceptions import StoreUnavailable
 logger = logging.getLogger("mainspring")
 
 _AFTER_FAILURE: Final = 1.0  # seconds
+_SLACK: Final = 0.03  # seconds: what is due so soon has its turn now, and not a wake-up of its own
 _NEVER: Final = float("inf")
 
 
@@ -59,7 +60,7 @@ class Maintenance:
     def _turn(self) -> None:
         while not self._is_stopping:
             for loop, due in list(self._due.items()):
-                if due <= time.monotonic():
+                if due <= time.monotonic() + _SLACK:
                     self._due[loop] = _NEVER  # before the step, so that a hurry during it counts
                     pause = self._safely(loop)
                     with self._changed:

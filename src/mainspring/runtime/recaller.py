@@ -7,7 +7,7 @@ from mainspring.maintenance.loop import Loop
 from mainspring.runtime.executor import Executor
 from mainspring.runtime.guard import Guard
 
-_INTERVAL: Final = 0.4  # seconds: who cancels a task sees it end within a second
+_INTERVAL: Final = 0.5  # seconds: who cancels a task sees it end within a second
 _LONG: Final = 200_000  # microseconds: what is shorter ends by itself in the meantime
 
 
