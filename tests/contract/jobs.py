@@ -133,3 +133,11 @@ def finish(storage: Storage, one: Worker, at: int, *, finished_at: int, **column
     (taken,) = claimed(storage, one, at, **columns)
     assert storage.settle(one, [succeeded(taken, one, finished_at)]) == []
     return taken
+
+
+def picked[T](things: Sequence[T], places: Iterable[int]) -> list[T]:
+    """Return some of the things, each once, by numbers that may be larger than there are things.
+
+    So what hypothesis draws does not hang on what a store, which may choose, has done so far.
+    """
+    return list(dict.fromkeys(things[place % len(things)] for place in places)) if things else []

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -22,7 +21,7 @@ from mainspring.core.clock import SECOND
 from mainspring.core.ids import first_id_at
 from mainspring.core.jobs import Job, State, Worker
 from mainspring.core.limits import Bound, bounds_of
-from tests.contract.jobs import START, deferred, died, failed, ids, succeeded, worker
+from tests.contract.jobs import START, deferred, died, failed, ids, picked, succeeded, worker
 from tests.contract.limits import limited, slots, starts
 from tests.contract.stores import Kind, Stores, in_both_orders
 
@@ -105,10 +104,16 @@ class LimitsMachine(RuleBasedStateMachine):
         for job in jobs:
             self.claims[job.id] = (index, job)
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data(), ending=st.sampled_from(["ok", "raised", "later", "again", "released"]))
-    def settle(self, data: st.DataObject, ending: str) -> None:
-        index, job = self.claims.pop(data.draw(st.sampled_from(sorted(self.claims))))
+    @rule(
+        place=st.integers(0, 99),
+        ending=st.sampled_from(["ok", "raised", "later", "again", "released"]),
+        claims_more=st.booleans(),
+    )
+    def settle(self, place: int, ending: str, claims_more: bool) -> None:
+        if not self.claims:
+            return
+        (job_id,) = picked(sorted(self.claims), [place])
+        index, job = self.claims.pop(job_id)
         one, at = self.workers[index], self.now - START
         storage = self.processes[index]
         if ending == "released":
@@ -120,7 +125,7 @@ class LimitsMachine(RuleBasedStateMachine):
             "later": lambda: outcomes.snoozed(job, self.now, SECOND),
             "again": lambda: outcomes.snoozed(job, self.now, 0),
         }[ending]()
-        if data.draw(st.booleans()):
+        if not claims_more:
             storage.settle(one, [outcome])
         else:
             # An exchange that frees slots looks by the clock of whoever holds the store.
@@ -129,18 +134,16 @@ class LimitsMachine(RuleBasedStateMachine):
             assert lost == []
             self._claimed(index, jobs)
 
-    @rule(data=st.data(), index=st.integers(0, 1))
-    def cancel(self, data: st.DataObject, index: int) -> None:
-        if self.known:
-            chosen = data.draw(st.lists(st.sampled_from(self.known), max_size=2, unique=True))
-            for job_id in self.processes[index].cancel(chosen):
-                self.claims.pop(job_id, None)
+    @rule(places=st.lists(st.integers(0, 99), max_size=2), index=st.integers(0, 1))
+    def cancel(self, places: list[int], index: int) -> None:
+        for job_id in self.processes[index].cancel(picked(self.known, places)):
+            self.claims.pop(job_id, None)
 
-    @rule(data=st.data(), index=st.integers(0, 1))
-    def die(self, data: st.DataObject, index: int) -> None:
+    @rule(places=st.lists(st.integers(0, 99), max_size=5), index=st.integers(0, 1))
+    def die(self, places: list[int], index: int) -> None:
         dead: Worker = self.workers[index]
         mine = [job for owner, job in self.claims.values() if owner == index]
-        started = data.draw(st.lists(st.sampled_from(mine), unique=True)) if mine else []
+        started = picked(mine, places)
         self.processes[1 - index].rescue(self.now, [died(dead, started)])
         for job in mine:
             del self.claims[job.id]

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -29,6 +28,7 @@ from tests.contract.jobs import (
     died,
     failed,
     job,
+    picked,
     silent,
     succeeded,
     worker,
@@ -55,6 +55,7 @@ ENDINGS: dict[str, Callable[[Job, Worker, int], Outcome]] = {
     "postpone": lambda job, by, now: outcomes.postponed(job, now),
 }
 endings = st.sampled_from(list(ENDINGS))
+places = st.lists(st.integers(0, 99), max_size=5)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -125,11 +126,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.processes[process].enqueue(jobs)
         self.model.enqueue(jobs)
 
-    @precondition(lambda self: self.model.entries)
-    @rule(data=st.data(), process=st.integers(0, 1))
-    def cancel(self, data: st.DataObject, process: int) -> None:
+    @rule(places=places, process=st.integers(0, 1))
+    def cancel(self, places: list[int], process: int) -> None:
         known = [*self.model.entries, *self.unseen]
-        chosen = data.draw(st.lists(st.sampled_from(known), max_size=3))
+        chosen = picked(known, places)
         cancelled = self.processes[process].cancel(chosen)
         assert sorted(cancelled) == sorted(self.model.cancel(chosen))
         for found in self.processes[0].get_results(cancelled):  # by the real clock
@@ -148,62 +148,54 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.claim(self.workers[index], queues, limit, taken)
         self.claims += [(index, one) for one in taken]
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data(), index=st.integers(0, 1), ending=endings)
-    def settle(self, data: st.DataObject, index: int, ending: str) -> None:
+    @rule(places=places, index=st.integers(0, 1), ending=endings)
+    def settle(self, places: list[int], index: int, ending: str) -> None:
         """Settle claims, of which some may have been lost."""
-        settled = self._outcomes(data, index, ending)
+        settled = self._outcomes(places, index, ending)
         lost = self.processes[index].settle(self.workers[index], list(settled.values()))
         self._settled(settled, lost)
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data(), index=st.integers(0, 1), ending=endings, queues=queues, limit=limits)
+    @rule(places=places, index=st.integers(0, 1), ending=endings, queues=queues, limit=limits)
     def settle_and_claim(
-        self, data: st.DataObject, index: int, ending: str, queues: tuple[str, ...], limit: int
+        self, places: list[int], index: int, ending: str, queues: tuple[str, ...], limit: int
     ) -> None:
-        settled = self._outcomes(data, index, ending)
+        settled = self._outcomes(places, index, ending)
         lost, taken = self.processes[index].settle_and_claim(
             self.workers[index], list(settled.values()), queues, limit
         )
         self._settled(settled, lost)
         self._claimed(index, queues, limit, taken)
 
-    def _outcomes(self, data: st.DataObject, index: int, ending: str) -> dict[Job, Outcome]:
-        chosen = self._some_claims(data, index)
+    def _outcomes(self, places: list[int], index: int, ending: str) -> dict[Job, Outcome]:
+        chosen = self._some_claims(places, index)
         return {one: ENDINGS[ending](one, self.workers[index], self.now) for one in chosen}
 
-    def _some_claims(self, data: st.DataObject, index: int) -> list[Job]:
+    def _some_claims(self, places: list[int], index: int) -> list[Job]:
         # A moment of its own for each settle: the same outcome twice may count as stored twice.
         self.now += 1
         mine = [one for owner, one in self.claims if owner == index]
-        if not mine:
-            return []
         # The last ones most of all, as these may hold.
-        some = st.lists(st.sampled_from(mine[-8:]), unique_by=lambda one: one.id, max_size=5)
-        return data.draw(some)
+        return list({one.id: one for one in picked(mine[-8:], places)}.values())
 
     def _settled(self, settled: dict[Job, Outcome], lost: list[str]) -> None:
         expected = [one.id for one, end in settled.items() if not self.model.settle(one, end)]
         assert sorted(lost) == sorted(expected)
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data(), index=st.integers(0, 1), noted=metadata)
-    def save_metadata(self, data: st.DataObject, index: int, noted: bytes | None) -> None:
-        for one in self._some_claims(data, index):
+    @rule(places=places, index=st.integers(0, 1), noted=metadata)
+    def save_metadata(self, places: list[int], index: int, noted: bytes | None) -> None:
+        for one in self._some_claims(places, index):
             is_saved = self.processes[index].save_metadata(one, noted)
             assert is_saved == self.model.save_metadata(one, noted)
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data(), index=st.integers(0, 1), process=st.integers(0, 1))
-    def look_at_claims(self, data: st.DataObject, index: int, process: int) -> None:
-        chosen = self._some_claims(data, index)
+    @rule(places=places, index=st.integers(0, 1), process=st.integers(0, 1))
+    def look_at_claims(self, places: list[int], index: int, process: int) -> None:
+        chosen = self._some_claims(places, index)
         held = self.processes[process].claims_held(chosen)
         assert held == {one.id for one in chosen if self.model.holds(one)}
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data(), index=st.integers(0, 1))
-    def release(self, data: st.DataObject, index: int) -> None:
-        chosen = self._some_claims(data, index)
+    @rule(places=places, index=st.integers(0, 1))
+    def release(self, places: list[int], index: int) -> None:
+        chosen = self._some_claims(places, index)
         released = self.processes[index].release(self.workers[index], chosen)
         assert released == sum([self.model.release(one) for one in chosen])
 
@@ -240,12 +232,12 @@ class StoreMachine(RuleBasedStateMachine):
         """Rescue what a worker left whose lease has ended."""
         self._rescued(self.processes[process], [], {})
 
-    @rule(data=st.data(), index=st.integers(0, 1))
-    def die(self, data: st.DataObject, index: int) -> None:
+    @rule(places=places, index=st.integers(0, 1))
+    def die(self, places: list[int], index: int) -> None:
         """Rescue what a worker left that is known to be dead; another takes its place."""
         dead = self.workers[index]
         running = [one for owner, one in self.claims if owner == index and self.model.holds(one)]
-        started = data.draw(st.lists(st.sampled_from(running), unique=True)) if running else []
+        started = picked(running, places)
         lost = died(dead, started)
         self._rescued(self.processes[1 - index], [lost], {dead.id: {one.id for one in started}})
         replaced = list(self.workers)
