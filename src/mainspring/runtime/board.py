@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import mmap
 import os
-import re
 import stat
 import struct
 import tempfile
@@ -398,8 +397,3 @@ def folder() -> Path:
 
 def _digest(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def host_name() -> str:
-    """Return this machine's name, in the letters that a worker's id takes."""
-    return re.sub(r"[^\w.]+", "_", os.uname().nodename)[:64] or "host"
