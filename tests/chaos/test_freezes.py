@@ -17,7 +17,7 @@ from tests.chaos.ledger import Ledger, Lines
 from tests.chaos.report import Report
 from tests.chaos.trees import Tree
 from tests.integration.databases import on_postgresql
-from tests.integration.sites import Site
+from tests.integration.sites import Site, freeze
 from tests.integration.waiting import wait_until
 
 LEASE = 1  # seconds
@@ -48,7 +48,7 @@ class Freezing:
         lost = [one for one in held if victim.has(runs_at[one][0])]
         self.ledger.wait_for_more(self.chance.randrange(10))
 
-        self._freeze(victim)
+        self.locked += freeze(self.site, victim.freeze, victim.thaw)
         for one in lost:
             self._wait_for_executions(one, 2)
         victim.thaw()
@@ -70,16 +70,6 @@ class Freezing:
         ids = self.site.enqueue_all([*held, *(short * (SHORT // len(short)))])
         self.ids += ids
         return ids[: len(held)]
-
-    def _freeze(self, victim: Tree) -> None:
-        # Who is frozen in the middle of a write to SQLite's file keeps all others from writing, and
-        # from taking over, until it goes on.
-        victim.freeze()
-        while self.site.data.is_locked():
-            self.locked += 1
-            victim.thaw()
-            wait_until(lambda: not self.site.data.is_locked(), _PATIENCE, "the end of a write")
-            victim.freeze()
 
 
 @pytest.mark.chaos

@@ -391,3 +391,19 @@ def _seen(job: Job) -> Seen:
 def in_seconds(seconds: float) -> datetime:
     """Return a moment from now."""
     return datetime.now().astimezone() + timedelta(seconds=seconds)
+
+
+def freeze(site: Site, freeze: Callable[[], object], thaw: Callable[[], object]) -> int:
+    """Freeze processes, but not in the middle of a write to SQLite's file.
+
+    Such a one keeps all others from writing, and from taking over, until it goes on: it is thawed
+    and frozen anew. Return how often that was so.
+    """
+    freeze()
+    found = 0
+    while site.data.is_locked():
+        found += 1
+        thaw()
+        wait_until(lambda: not site.data.is_locked(), 60, "the end of a write")
+        freeze()
+    return found
