@@ -17,7 +17,8 @@ from tests.chaos.ledger import Ledger, Lines
 from tests.chaos.report import Report
 from tests.chaos.trees import Tree
 from tests.integration.databases import on_postgresql
-from tests.integration.sites import Site, freeze
+from tests.integration.processes import freeze
+from tests.integration.sites import Site
 from tests.integration.waiting import wait_until
 
 LEASE = 1  # seconds
@@ -48,7 +49,7 @@ class Freezing:
         lost = [one for one in held if victim.has(runs_at[one][0])]
         self.ledger.wait_for_more(self.chance.randrange(10))
 
-        self.locked += freeze(self.site, victim.freeze, victim.thaw)
+        self.locked += freeze(self.site.data, victim.freeze, victim.thaw)
         for one in lost:
             self._wait_for_executions(one, 2)
         victim.thaw()

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import psutil
 
-from tests.integration.sites import Site, children, kill_tree
+from tests.integration.processes import children, kill_tree
+from tests.integration.sites import Site
 from tests.integration.waiting import wait_until
 
 

@@ -19,6 +19,7 @@ from mainspring.core.ids import new_id
 from mainspring.core.jobs import Job, State
 
 from .databases import SiteDatabase, SqliteFile
+from .processes import kill_tree
 from .waiting import wait_until
 
 PROJECT = Path(__file__).parent / "project"
@@ -310,34 +311,6 @@ def _is_left(path: Path) -> bool:
         return False
 
 
-def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    """Return the living processes that a supervisor has forked."""
-    with suppress(psutil.NoSuchProcess):
-        return [
-            child
-            for child in psutil.Process(process.pid).children()
-            if child.status() != psutil.STATUS_ZOMBIE
-        ]
-    return []
-
-
-def kill_tree(process: "subprocess.Popen[str]") -> None:
-    """Kill a process and all that share its session, at once."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
-    wait_until(lambda: not _group(process.pid), what=f"the end of group {process.pid}")
-
-
-def _group(leader: int) -> list[int]:
-    members = []
-    for pid in psutil.pids():
-        with suppress(ProcessLookupError, psutil.NoSuchProcess):
-            if os.getpgid(pid) == leader and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                members.append(pid)
-    return members
-
-
 def took(job: Callable[[], object]) -> float:
     """Return how many seconds a call takes."""
     began = time.monotonic()
@@ -391,19 +364,3 @@ def _seen(job: Job) -> Seen:
 def in_seconds(seconds: float) -> datetime:
     """Return a moment from now."""
     return datetime.now().astimezone() + timedelta(seconds=seconds)
-
-
-def freeze(site: Site, freeze: Callable[[], object], thaw: Callable[[], object]) -> int:
-    """Freeze processes, but not in the middle of a write to SQLite's file.
-
-    Such a one keeps all others from writing, and from taking over, until it goes on: it is thawed
-    and frozen anew. Return how often that was so.
-    """
-    freeze()
-    found = 0
-    while site.data.is_locked():
-        found += 1
-        thaw()
-        wait_until(lambda: not site.data.is_locked(), 60, "the end of a write")
-        freeze()
-    return found

@@ -16,7 +16,8 @@ from mainspring.core.jobs import State
 from tests.contract.limits import most_at_once
 
 from .databases import on_engines
-from .sites import Site, children
+from .processes import children
+from .sites import Site
 from .waiting import wait_until
 
 SECOND = 10**9  # nanoseconds

@@ -13,7 +13,8 @@ import pytest
 from mainspring.core.jobs import State
 
 from .databases import on_engines
-from .sites import Site, children
+from .processes import children
+from .sites import Site
 from .waiting import wait_until
 
 _PRELUDE = """

@@ -15,8 +15,9 @@ from tests.contract.stores import Stores
 from tests.own_postgres import EmbeddedPostgres
 from tests.servers import Servers, give_up
 
+from .processes import children
 from .scheduled import check_that_every_tick_is_there_once, every_second, ticked
-from .sites import Site, children
+from .sites import Site
 from .waiting import wait_until
 
 PORT = 6432

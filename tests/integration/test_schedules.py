@@ -8,8 +8,9 @@ from itertools import pairwise
 from mainspring.core.jobs import State
 
 from .databases import on_engines
+from .processes import children, kill_tree
 from .scheduled import check_that_every_tick_is_there_once, every_second, ticked
-from .sites import Site, children, kill_tree
+from .sites import Site
 from .waiting import wait_until
 
 SECONDLY = "s0"

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from mainspring.core.jobs import State
 
 from .databases import on_engines, on_postgresql
-from .sites import Site, children
+from .processes import children
+from .sites import Site
 from .waiting import wait_until
 
 

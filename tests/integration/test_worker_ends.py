@@ -10,7 +10,8 @@ import pytest
 from mainspring.core.jobs import State
 
 from .databases import on_engines, on_postgresql
-from .sites import Site, children, freeze, kill_tree, took
+from .processes import children, freeze, kill_tree
+from .sites import Site, took
 from .waiting import wait_until
 
 
@@ -272,7 +273,7 @@ def test_a_frozen_worker_is_fenced(make_site: Callable[..., Site]) -> None:
     job_id = site.enqueue("hold", "t")
     site.wait_for_file("t.started")
     (process,) = children(frozen)
-    freeze(site, process.suspend, process.resume)
+    freeze(site.data, process.suspend, process.resume)
     other = site.worker("--processes=1")
 
     wait_until(lambda: len(site.lines("t.runs")) == 2, 15)

@@ -8,7 +8,8 @@ import pytest
 
 from mainspring.core.jobs import State
 
-from .sites import Site, children
+from .processes import children
+from .sites import Site
 from .test_worker_code import make_late_app
 from .waiting import wait_until
 

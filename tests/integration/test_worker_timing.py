@@ -11,7 +11,8 @@ import pytest
 from mainspring.core.jobs import State
 
 from .databases import on_engines, on_postgresql
-from .sites import Site, children
+from .processes import children
+from .sites import Site
 from .waiting import wait_until
 
 POLL = 0.005  # seconds between two looks of the tests
