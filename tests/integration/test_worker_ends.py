@@ -297,6 +297,38 @@ def test_a_frozen_worker_is_fenced(make_site: Callable[..., Site]) -> None:
     assert site.workers() == []
 
 
+@on_engines
+@pytest.mark.parametrize("name", ["ends_late", "aends_late"])
+def test_a_frozen_worker_gets_back_what_it_still_runs(
+    make_site: Callable[..., Site], name: str
+) -> None:
+    """It runs it once more after its first run, whose outcome is dropped."""
+    site = make_site(options={"LEASE": 2})
+    frozen = site.worker("--processes=1", "--threads=2")
+    job_id = site.enqueue(f"jobs.hangs.{name}", "t")
+    wait_until(lambda: site.lines("runs"))
+    (process,) = children(frozen)
+    freeze(site.data, process.suspend, process.resume)
+    other = site.worker("--processes=1", "--queues=elsewhere")
+    wait_until(lambda: site.job(job_id).state == State.READY, 15)
+    process.resume()
+
+    site.wait_for_file("t.told")
+    site.wait_for(job_id, State.RUNNING)
+    site.wait_for_quiet(0.3)
+    site.touch("t.go")
+    job = site.wait_for(job_id)
+    pid = str(process.pid)
+    assert site.lines("runs") == [["begins", pid], ["ends", pid], ["begins", pid]]
+    assert (job.state, job.kinds, job.returned) == (State.SUCCESSFUL, ["WorkerLost"], "done")
+    assert len(set(job.workers)) == 1
+    (dropped,) = site.wait_for_log("drops its outcome")
+    assert dropped["extra"]["task_id"] == job_id
+    assert site.stop(frozen) == 0
+    assert site.stop(other) == 0
+    assert not site.logged("failed")
+
+
 @pytest.mark.parametrize("name", ["breaks_worker", "abreaks_worker"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_process_that_fails_itself_is_replaced(site: Site, name: str, threads: int) -> None:

@@ -33,7 +33,10 @@ class Heartbeat(Loop):
         return is_known
 
     def step(self, now: int) -> float:
-        """Renew the lease; say so if others had taken this worker for dead."""
+        """Renew the lease; if others had taken this worker for dead, say so and start no more.
+
+        What waits to be started is theirs.
+        """
         if not self.renew(now):
             identity = self._worker.identity
             logger.warning(
@@ -42,4 +45,5 @@ class Heartbeat(Loop):
                 identity.id,
                 extra={"worker_id": identity.id},
             )
+            self._worker.release_waiting()
         return self._interval

@@ -48,13 +48,14 @@ class Holdings:
         self._board = board
         self._telling = telling
         self._scheduled = scheduled
-        self._held = 0
+        self._claims: dict[str, int | None] = {}  # by job, of those that wait, run or are unsettled
+        self._again: dict[str, Job] = {}
         self._unreleased: list[Job] = []
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is claimed that is not settled or released."""
-        return self._held <= 0
+        return not (self._claims or self._again)
 
     def oldest_finished_at(self) -> int | None:
         """Return when the first job finished that is not settled; None if all are."""
@@ -64,7 +65,10 @@ class Holdings:
             return None
 
     def settle_and_claim(self, queues: Sequence[str], limit: int) -> list[Job]:
-        """Settle what has finished, claim up to ``limit`` jobs, and return them.
+        """Settle what has finished, claim up to ``limit`` jobs, and return those to be run.
+
+        Where a job was lost, as a lease had ended, and still runs here, it may be claimed again: it
+        is returned when its first run has been settled, which drops that one's outcome.
 
         Raises ``StoreUnavailable``, having said so.
         """
@@ -75,7 +79,7 @@ class Holdings:
         del self.finished[: len(outcomes)]
         freed = self.limited.freed_by(outcomes)
         if not (outcomes or limit or freed):
-            return []
+            return self._begin([])
         try:
             lost_ids, jobs = self._storage.settle_and_claim(
                 self._identity, outcomes, queues, limit, freed
@@ -86,12 +90,24 @@ class Holdings:
                 self._telling.store_failed(error)
             raise
         self.limited.told()
-        self.limited.claimed(jobs)
-        self.maps.settled(outcomes)  # first: one that is to be run again may have come again
-        self.maps.claimed(jobs)
-        self._held += len(jobs)
         self.left -= len(jobs)
+        # First: one that is to be run again may have come again.
+        self.maps.settled(outcomes)
         self._settled(outcomes, lost_ids)
+        return self._begin(jobs)
+
+    def _begin(self, jobs: list[Job]) -> list[Job]:
+        if self._again:
+            jobs = list({job.id: job for job in [*self._again.values(), *jobs]}.values())
+            self._again = {}
+        claims = {job.id: job.claim for job in jobs}
+        if not claims.keys().isdisjoint(self._claims.keys()):
+            self._again = {job.id: job for job in jobs if job.id in self._claims}
+            jobs = [job for job in jobs if job.id not in self._claims]
+            claims = {job.id: job.claim for job in jobs}
+        self._claims |= claims
+        self.limited.claimed(jobs)
+        self.maps.claimed(jobs)
         return jobs
 
     def settled(self, outcomes: Sequence[Outcome], lost_ids: Sequence[str]) -> None:
@@ -105,11 +121,18 @@ class Holdings:
         self._telling.outcomes_dropped(lost_ids)
         if not outcomes:
             return
-        self._held -= len(outcomes)
+        ids = {outcome.id for outcome in outcomes}
+        for job_id in ids:
+            self._claims.pop(job_id, None)
         self.has_worked = True
-        self._board.settled({outcome.id for outcome in outcomes})
+        self._board.settled(ids)
         if any(outcome.state == _SCHEDULED for outcome in outcomes):
             self._scheduled()
+
+    def release_all(self, jobs: Sequence[Job]) -> None:
+        """Release jobs, and those that were claimed again while they still ran."""
+        again, self._again = list(self._again.values()), {}
+        self.release([*jobs, *again])
 
     def release(self, jobs: Sequence[Job]) -> None:
         """Give back jobs that have not started, and those of earlier calls that failed.
@@ -124,8 +147,10 @@ class Holdings:
         except StoreUnavailable as error:
             self._telling.store_failed(error)
             raise
-        self.limited.given_back(self._unreleased)
-        self.maps.given_back(self._unreleased)
-        self._held -= len(self._unreleased)
+        begun = [job for job in self._unreleased if self._claims.get(job.id) == job.claim]
+        for job in begun:
+            del self._claims[job.id]
+        self.limited.given_back(begun)
+        self.maps.given_back(begun)
         self.left += len(self._unreleased)
         self._unreleased = []

@@ -337,7 +337,7 @@ class Worker:
     def release_waiting(self) -> None:
         """Give back what was claimed and has not started."""
         with self._exchanging:
-            self.holdings.release([*self.waiting.take_all(), *self.coroutines.take_all()])
+            self.holdings.release_all([*self.waiting.take_all(), *self.coroutines.take_all()])
 
     def _leave_async_to_others(self) -> None:
         # The event loop is full: what else was claimed is for other processes, except sync tasks.

@@ -11,7 +11,7 @@ import time
 from typing import Any, Never
 
 from jobs.tasks import append, there, write
-from mainspring import Retry, Snooze, TaskContext, TaskTimeout, task
+from mainspring import Retry, Snooze, TaskCancelled, TaskContext, TaskTimeout, task
 
 hanging = task(timeout=0.5)
 """Declares a task that is not to take longer than half a second."""
@@ -172,6 +172,39 @@ async def awaits_to_be_cancelled(name: str) -> None:
         await asyncio.sleep(1000)
     finally:
         write(f"{name}.ended", str(os.getpid()))
+
+
+@task
+def ends_late(name: str) -> str:
+    """Take one's time when told to end; the next time, end at once."""
+    append("runs", "begins", os.getpid())
+    if there(f"{name}.told"):
+        return "done"
+    try:
+        while True:  # a thread is told when it runs Python code
+            time.sleep(0.002)
+    except TaskCancelled:
+        write(f"{name}.told", "told")
+        while not there(f"{name}.go"):
+            time.sleep(0.002)
+        append("runs", "ends", os.getpid())
+        raise
+
+
+@task
+async def aends_late(name: str) -> str:
+    """Do so in the event loop."""
+    append("runs", "begins", os.getpid())
+    if there(f"{name}.told"):
+        return "done"
+    try:
+        await asyncio.sleep(1000)
+    except TaskCancelled:
+        write(f"{name}.told", "told")
+        while not there(f"{name}.go"):  # noqa: ASYNC110 # the test is another process
+            await asyncio.sleep(0.002)
+        append("runs", "ends", os.getpid())
+        raise
 
 
 @task
