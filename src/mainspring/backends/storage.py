@@ -299,6 +299,13 @@ class Storage(MapStorage, ScheduleStorage):
         recovered, too, if two calls in a row find it so.
         """
 
+    def find_blocker(self) -> int | None:
+        """Return the process that keeps all others from writing; None where none is known to.
+
+        Only where one process can, and the system tells which.
+        """
+        return None
+
     @abstractmethod
     def stage(self, now: int) -> Staged:
         """Make deferred jobs that are due ready; those that have limits wait for these first."""

@@ -1,7 +1,9 @@
 """How a worker is to run."""
 
 import os
+import sys
 from dataclasses import dataclass
+from random import uniform
 
 from mainspring.backends.storage import ANY_QUEUE
 
@@ -26,3 +28,9 @@ class WorkerOptions:
     """Above so many bytes of resident memory a process is replaced."""
     shutdown_timeout: float = 25.0
     """Seconds that running tasks have to finish when the worker is to stop."""
+
+    def draw_max_tasks(self) -> int:
+        """Return after how many tasks a process is replaced; not all processes at once."""
+        if self.max_tasks is None:
+            return sys.maxsize
+        return max(round(self.max_tasks * uniform(0.9, 1.1)), 1)  # noqa: S311

@@ -1,6 +1,5 @@
 """One worker process: claims jobs, has them run, settles what came of them."""
 
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from mainspring.core.jobs import Worker as WorkerIdentity
 from mainspring.exceptions import StoreUnavailable
 from mainspring.maintenance.loop import Maintenance
 from mainspring.runtime.atomic import Atomic
+from mainspring.runtime.blockers import Blockers
 from mainspring.runtime.board import Board, NoBoard, ticks
 from mainspring.runtime.executor import Executor
 from mainspring.runtime.guard import Guard
@@ -65,12 +65,13 @@ class Worker:
             self.executor, self._done, self._freed, options.async_concurrency
         )
         self._telling = Telling(identity.id)
+        self._blockers = Blockers(self.storage)
         self.holdings = Holdings(
             self.storage,
             identity,
             board,
             self._telling,
-            _with_jitter(options.max_tasks),
+            options.draw_max_tasks(),
             lambda: self.maintenance.hurry(self._loops.stager),
         )
         self.inline = InlineLane(self.executor, self.waiting, self.holdings.finished, self.pace)
@@ -160,6 +161,7 @@ class Worker:
                 self.storage.find_paused()  # before the first claim
             except StoreUnavailable as error:
                 self._telling.store_failed(error)
+                self._blockers.look()
                 time.sleep(pause)
                 pause = min(pause * 2, _SLOWEST_RETRY)
             else:
@@ -392,9 +394,5 @@ class Worker:
             self.board.remove()
 
     def _after_failure(self) -> None:
+        self._blockers.look()
         time.sleep(uniform(_FIRST_RETRY, 1.0))  # noqa: S311 # so that workers do not all come at once
-
-
-def _with_jitter(max_tasks: int | None) -> int:
-    # 10 % more or less, so that processes are not replaced all at once.
-    return sys.maxsize if max_tasks is None else max(round(max_tasks * uniform(0.9, 1.1)), 1)  # noqa: S311

@@ -175,6 +175,10 @@ class WorkerVerbs(DatabaseAccess):
             self._notify()
         return rescued
 
+    def find_blocker(self) -> int | None:
+        """See :meth:`Storage.find_blocker`."""
+        return self._dialect.find_blocker()
+
     def stage(self, now: int) -> Staged:
         """See :meth:`Storage.stage`; at most 1,000 jobs a time, so that others can write, too."""
         with self._reading() as cursor:

@@ -1,7 +1,7 @@
 """What the storage needs of each database."""
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Literal
@@ -13,7 +13,7 @@ from django.db.transaction import Atomic, TransactionManagementError
 
 from mainspring.backends.database.claims import Batch, Wanted
 from mainspring.backends.database.statements import statement
-from mainspring.backends.storage import Watch
+from mainspring.backends.database.vendors.waking import Waking
 from mainspring.backends.transactions import Noted, as_rows
 from mainspring.conf import Options
 from mainspring.core import codec
@@ -25,7 +25,7 @@ type Between = Callable[[Any, Callable[[], bool]], None]
 """Gets a cursor, and what tells, after the next answer, whether all outcomes were settled."""
 
 
-class Dialect(ABC):
+class Dialect(Waking):
     """One database: its statements, its transactions, its ways to wake a worker.
 
     One for each backend alias and process.
@@ -71,7 +71,7 @@ class Dialect(ABC):
         """Return what is wrong with the server; asks it, unlike :meth:`check`."""
         return []
 
-    @classmethod  # noqa: B027
+    @classmethod
     def prepare_database(cls, connection: BaseDatabaseWrapper) -> None:
         """Make the database ready for many writers; lasting, harmless to repeat."""
 
@@ -137,7 +137,7 @@ class Dialect(ABC):
         rows: Sequence[Row] = cursor.fetchall()
         return rows
 
-    def wait_briefly(self, cursor: Any) -> None:  # noqa: B027
+    def wait_briefly(self, cursor: Any) -> None:
         """Have a transaction, whose connection is closed then, not wait long for others' locks."""
 
     def lock_waiting(self, cursor: Any, ids: Sequence[str]) -> Sequence[Row]:
@@ -313,7 +313,7 @@ class Dialect(ABC):
         """Return what became of a transaction, as far as that is known without asking."""
         return "open"
 
-    def stop_statement(self, connection: BaseDatabaseWrapper) -> None:  # noqa: B027
+    def stop_statement(self, connection: BaseDatabaseWrapper) -> None:
         """Stop what the server still executes for a connection that is to be closed."""
 
     def conclude(self, connection: BaseDatabaseWrapper, savepoint: str) -> None:
@@ -369,34 +369,6 @@ class Dialect(ABC):
         """Whether the connection is gone, so that a new one may do."""
         return False
 
-    # Waking
-
-    @abstractmethod
-    def notify(self, connection: BaseDatabaseWrapper) -> None:
-        """Wake the workers that wait, in whichever process; ``connection`` has committed."""
-
-    def tell_settled(self, connection: BaseDatabaseWrapper, ids: Sequence[str]) -> None:  # noqa: B027
-        """Tell the callers that wait for these results, where the database can."""
-
-    @abstractmethod
-    def forget_notifications(self) -> bool:
-        """Take back what :meth:`notify` left; whether there was something."""
-
-    @abstractmethod
-    def wait(self, timeout: float, look: Callable[[], bool]) -> bool:
-        """Wait for :meth:`notify` or :meth:`interrupt`; whether one came within ``timeout`` s.
-
-        ``look`` tells whether any job is ready, for a database that cannot notify.
-        """
-
-    def watch(self, job_id: str, call: Callable[[], None]) -> Watch | None:
-        """See :meth:`Storage.watch`."""
+    def find_blocker(self) -> int | None:
+        """See :meth:`Storage.find_blocker`."""
         return None
-
-    @abstractmethod
-    def interrupt(self) -> None:
-        """End the present or next :meth:`wait` of this process."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give up what waiting and notifying hold open."""

@@ -18,6 +18,7 @@ from django.db.transaction import Atomic
 from mainspring.backends.database.claims import Batch, Claims, Wanted
 from mainspring.backends.database.vendors.base import Between, Dialect, Row
 from mainspring.backends.database.vendors.wakeup import LocalWakeup, PipeWakeup, Wakeup
+from mainspring.backends.kernel_locks import writer_of
 from mainspring.conf import Options
 from mainspring.core import codec
 from mainspring.core.jobs import Outcome
@@ -227,6 +228,10 @@ class SQLiteDialect(Dialect):
     def is_transient(self, error: Exception) -> bool:
         """Whether another writer was only in the way."""
         return "locked" in str(error)
+
+    def find_blocker(self) -> int | None:
+        """Ask the kernel who holds the file's lock for writing, where it tells."""
+        return None if self._path is None else writer_of(self._path)
 
     def notify(self, connection: BaseDatabaseWrapper) -> None:
         """Wake the workers through their pipes."""
