@@ -88,6 +88,15 @@ class BadNetwork:
         """
         self._do(self._mark, share)
 
+    def left_to_cut(self) -> int:
+        """Return how many connections wait for a message to be cut in."""
+
+        async def count() -> int:
+            return sum(one.is_to_be_cut for one in self._connections)
+
+        left: int = self._run(count())
+        return left
+
     def hold(self, share: float = 1.0) -> None:
         """Have nothing pass on these connections, and leave both ends in doubt about it."""
         self._do(self._hold, share)

@@ -70,7 +70,12 @@ def strike(blow: str, network: BadNetwork, ledger: Ledger, site: Site) -> None:
     elif blow == "cut":
         cuts = sum(network.done.values())
         network.cut()
-        wait_until(lambda: sum(network.done.values()) >= cuts + 4, 60, "cuts")
+        # There may be few connections just now, as all were cut a moment ago.
+        wait_until(
+            lambda: sum(network.done.values()) >= cuts + 4 or not network.left_to_cut(),
+            60,
+            "cuts",
+        )
     else:
         network.hold(0.5)
         site.wait_for_quiet(1.5 * LEASE)
