@@ -1,6 +1,6 @@
 """What every backend does for Django: validate, enqueue, get results, check the settings."""
 
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Unpack
@@ -150,39 +150,56 @@ class MainspringBackend(BaseTaskBackend):
         Raises ``InvalidTask``, ``InvalidTaskBackend``, or ``TypeError`` or ``ValueError`` for
         arguments that are not JSON.
         """
+        return self.job_maker(task)(args, kwargs)
+
+    def job_maker(self, task: Task[..., Any]) -> Callable[[Sequence[Any], Mapping[str, Any]], Job]:
+        """Return what makes the jobs of a task's calls, as :meth:`new_job` does.
+
+        What they have in common is looked up once, which is half of the time that one takes.
+        """
         config = self.config
         if config.errors:
             config.require_valid()
         if getattr(task, "_valid_by", None) is not config:
             self.validate_task(task)
-        arguments = codec.encode_call(args, kwargs, config.options.max_payload)
         # A task of Django's own carries nothing, and has no limits but those of its queue.
         options, metadata, gate = getattr(task, "_carried", None) or Carried(
             gate=gate_for(task, config.options)
         )
-        now = clock.now()
-        run_after = None if task.run_after is None else clock.to_moment(task.run_after)
-        # Job() itself, written in Python by NamedTuple, takes 0.15 µs more of 1.4.
-        job: Job = tuple.__new__(
-            Job,
-            (
-                new_id(now),
-                self.alias,
-                task.module_path,
-                task.queue_name,
-                int(task.priority),
-                now if run_after is None else run_after,
-                State.READY if run_after is None or run_after <= now else State.SCHEDULED,
-                None,
-                arguments,
-                run_after,
-                now,
-                options,
-                metadata,
-                *_NOT_STARTED,
-            ),
+        alias, path, queue, priority = (
+            self.alias,
+            task.module_path,
+            task.queue_name,
+            int(task.priority),
         )
-        return job if gate is None else gated(job, gate)
+        run_after = None if task.run_after is None else clock.to_moment(task.run_after)
+        most = config.options.max_payload
+        rest = (options, metadata, *_NOT_STARTED)
+
+        def make(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
+            arguments = codec.encode_call(args, kwargs, most)
+            now = clock.now()
+            # Job() itself, written in Python by NamedTuple, takes 0.15 µs more of 1.4.
+            job: Job = tuple.__new__(
+                Job,
+                (
+                    new_id(now),
+                    alias,
+                    path,
+                    queue,
+                    priority,
+                    now if run_after is None else run_after,
+                    State.READY if run_after is None or run_after <= now else State.SCHEDULED,
+                    None,
+                    arguments,
+                    run_after,
+                    now,
+                    *rest,
+                ),
+            )
+            return job if gate is None else gated(job, gate)
+
+        return make
 
     def enqueue(
         self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]

@@ -1,6 +1,6 @@
 """Bulk: enqueues many calls of one task at once, each of them a job, all or none."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -10,13 +10,16 @@ from mainspring.core.chunks import as_seen
 from mainspring.core.enqueued import EnqueuedResults
 from mainspring.core.jobs import Job
 from mainspring.core.tasks import Task
-from mainspring.core.unique import Unique, unique_of
+from mainspring.core.unique import unique_of
 
 if TYPE_CHECKING:
     from mainspring.backends.base import MainspringBackend
 
 _BATCH: Final = 500  # calls: a server stores them while the next are made into jobs
 _MOST_HELD: Final = 10_000  # calls of an iterator: more wait in a file until all are there
+
+
+_NO_KEYWORDS: Final[Mapping[str, Any]] = {}
 
 
 class Stored(NamedTuple):
@@ -42,7 +45,7 @@ def store_calls(
     if len(first) < _MOST_HELD:
         return _store_made(backend, task, first)
     calls = chain(first, iterator)
-    jobs = SpooledJobs(_made(calls, lambda call: _new_job(backend, task, call)))
+    jobs = SpooledJobs(_made(calls, backend.job_maker(task)))
     backend.storage.enqueue_batches(jobs.batches)
     return Stored(EnqueuedResults(jobs), jobs)
 
@@ -50,7 +53,7 @@ def store_calls(
 def _store_made(
     backend: "MainspringBackend", task: Task[..., Any], calls: Sequence[Arguments]
 ) -> Stored:
-    jobs, making = list[Job](), _made(calls, lambda call: _new_job(backend, task, call))
+    jobs, making = list[Job](), _made(calls, backend.job_maker(task))
 
     def batches() -> Iterator[list[Job]]:
         while batch := list(islice(making, _BATCH)):
@@ -64,27 +67,22 @@ def _store_made(
 def _store_unique(
     backend: "MainspringBackend", task: Task[..., Any], calls: Sequence[Arguments]
 ) -> Stored:
-    def make(call: Arguments) -> tuple[Job, Unique | None]:
-        job = _new_job(backend, task, call)
-        return job, unique_of(task, job)
-
-    made = list(_made(calls, make))
+    made = [(job, unique_of(task, job)) for job in _made(calls, backend.job_maker(task))]
     stored = backend.storage.enqueue_unique(made)
     new = [job for (job, _), one in zip(made, stored, strict=True) if job.id == one.id]
     return Stored(EnqueuedResults(list(map(as_seen, stored))), new)
 
 
-def _new_job(backend: "MainspringBackend", task: Task[..., Any], call: Arguments) -> Job:
-    return backend.new_job(task, *as_arguments(call))
-
-
-def _made[T](calls: Iterable[Arguments], make: Callable[[Arguments], T]) -> Iterator[T]:
+def _made(
+    calls: Iterable[Arguments], make: Callable[[Sequence[Any], Mapping[str, Any]], Job]
+) -> Iterator[Job]:
     number = 0
     try:
         for call in calls:
-            made = make(call)
+            args, kwargs = (call, _NO_KEYWORDS) if type(call) is tuple else as_arguments(call)
+            job = make(args, kwargs)
             number += 1
-            yield made
+            yield job
     except (TypeError, ValueError) as error:
         error.add_note(f"In call {number} (counted from 0) of enqueue_many().")
         raise
