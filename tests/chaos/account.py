@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mainspring.core.jobs import State
@@ -36,7 +37,7 @@ class Account:
         jobs = {job.id: job for job in site.jobs()}
         return cls(jobs, dict(ledger.executions), ledger.rows())
 
-    @property
+    @cached_property
     def atomic(self) -> dict[str, Seen]:
         """The calls of atomic tasks."""
         return {job.id: job for job in self.jobs.values() if job.task == ATOMIC}
