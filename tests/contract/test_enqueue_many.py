@@ -2,7 +2,7 @@
 
 import asyncio
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -162,6 +162,63 @@ def test_from_async_code(store: Store) -> None:
         return await add.aenqueue_many([(1,), (2,)])
 
     assert [result.args for result in async_to_sync(enqueue)()] == [[1], [2]]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 1200])
+@pytest.mark.parametrize("most_held", [1, 10_000])
+def test_the_calls_may_come_from_an_asynchronous_generator(
+    store: Store, most_held: int, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "_MOST_HELD", most_held)
+
+    async def calls() -> AsyncIterator[tuple[int]]:
+        for i in range(number):
+            if not i % 500:
+                await asyncio.sleep(0)
+            yield (i,)
+
+    results = async_to_sync(add.aenqueue_many)(calls())
+    assert [result.args for result in results] == [[i] for i in range(number)]
+    assert dict(store.storage.stats().ready) == ({"default": number} if number else {})
+
+
+@pytest.mark.parametrize("most_held", [1, 10_000])
+def test_an_asynchronous_generator_may_fail(
+    store: Store, most_held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nothing is stored, and it raises what it raised, or what is wrong with a call."""
+    monkeypatch.setattr(bulk, "_MOST_HELD", most_held)
+
+    async def calls(last: Any) -> AsyncIterator[tuple[Any]]:
+        for i in range(600):
+            yield (i,)
+        if last is None:
+            raise LookupError("no more")
+        yield (last,)
+
+    with pytest.raises(LookupError, match="no more"):
+        async_to_sync(add.aenqueue_many)(calls(None))
+    with pytest.raises(TypeError, match="Argument 1") as raised:
+        async_to_sync(add.aenqueue_many)(calls(object()))
+    assert "In call 600" in raised.value.__notes__[0]
+    assert dict(store.storage.stats().ready) == {}
+
+
+@on_databases
+@pytest.mark.parametrize("most_held", [1, 10_000])
+def test_an_asynchronous_query_may_yield_the_calls(
+    store: Store, most_held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs in the one thread that all sync code of this loop runs in."""
+    monkeypatch.setattr(bulk, "_MOST_HELD", most_held)
+    add.enqueue_many([(i,) for i in range(300)])
+
+    async def calls() -> AsyncIterator[tuple[int]]:
+        async for arguments in StoredJob.objects.using(STORE).values_list("arguments", flat=True):
+            yield (len(arguments),)
+
+    assert len(async_to_sync(add.aenqueue_many)(calls())) == 300
+    assert dict(store.storage.stats().ready) == {"default": 600}
 
 
 def test_each_call_is_told(store: Store, heard: list[tuple[str, TaskResult[Any]]]) -> None:

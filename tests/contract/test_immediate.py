@@ -1,6 +1,6 @@
 """ImmediateBackend: what of Django's interface it has."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -36,6 +36,18 @@ def test_immediate_runs_async_tasks_from_sync_and_async_code(immediate: None) ->
     assert add_soon.enqueue(1, 2).return_value == 3
     assert async_to_sync(add_soon.aenqueue)(1, 2).return_value == 3
     assert async_to_sync(add.aenqueue)(1, 2).return_value == 3
+
+
+def test_immediate_runs_many_calls(immediate: None) -> None:
+    async def calls() -> AsyncIterator[tuple[int, int]]:
+        for i in range(3):
+            yield i, 1
+
+    assert [result.return_value for result in add.enqueue_many([(1, 2), (3, 4)])] == [3, 7]
+    results = async_to_sync(add_soon.aenqueue_many)(calls())
+    assert [result.return_value for result in results] == [1, 2, 3]
+    results = async_to_sync(add.aenqueue_many)([(1, 2)])
+    assert [result.return_value for result in results] == [3]
 
 
 def test_immediate_fails_what_raises(immediate: None, caplog: pytest.LogCaptureFixture) -> None:

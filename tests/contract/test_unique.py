@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from threading import Barrier
@@ -125,6 +125,12 @@ def test_from_async_code(store: Store) -> None:
     assert async_to_sync(once.aenqueue)(1).id == first.id
     many = async_to_sync(once.aenqueue_many)([(1,), (2,)])
     assert many[0].id == first.id
+
+    async def calls() -> AsyncIterator[tuple[int]]:
+        yield (1,)
+        yield (2,)
+
+    assert async_to_sync(once.aenqueue_many)(calls()) == many
 
 
 def test_one_call_may_leave_it_out(store: Store) -> None:

@@ -23,6 +23,7 @@ from mainspring.backends.map_reading import MapReader
 from mainspring.backends.mapping import gated
 from mainspring.backends.rules import Carried, carried_by, gate_for
 from mainspring.backends.shared import shared_config
+from mainspring.backends.spooled_jobs import SpooledJobs
 from mainspring.backends.storage import Storage
 from mainspring.backends.waiting import await_until, wait_until
 from mainspring.core import clock, codec
@@ -240,17 +241,25 @@ class MainspringBackend(BaseTaskBackend):
         self, task: Task[..., Any], calls: Iterable[Arguments]
     ) -> Sequence[TaskResult[Any]]:
         """Store many calls of ``task``, all or none. See :meth:`Task.enqueue_many`."""
-        stored = bulk.store_calls(self, task, calls)
+        return self._store_many(task, bulk.gather(self, task, calls))
+
+    async def aenqueue_many(
+        self, task: Task[..., Any], calls: Iterable[Arguments] | AsyncIterable[Arguments]
+    ) -> Sequence[TaskResult[Any]]:
+        """See :meth:`enqueue_many`."""
+        if isinstance(calls, AsyncIterable):
+            gathered = await bulk.agather(self, task, calls)
+            return await sync_to_async(self._store_many)(task, gathered)
+        return await sync_to_async(self.enqueue_many)(task, calls)
+
+    def _store_many(
+        self, task: Task[..., Any], gathered: Sequence[Arguments] | SpooledJobs
+    ) -> Sequence[TaskResult[Any]]:
+        stored = bulk.store(self, task, gathered)
         if signals.is_heard(signals.task_enqueued):
             for job in stored.new:
                 signals.task_enqueued.send(type(self), task_result=TaskResult.from_job(job))
         return stored.results
-
-    async def aenqueue_many(
-        self, task: Task[..., Any], calls: Iterable[Arguments]
-    ) -> Sequence[TaskResult[Any]]:
-        """See :meth:`enqueue_many`."""
-        return await sync_to_async(self.enqueue_many)(task, calls)
 
     def map(
         self, task: Task[..., Any], items: Iterable[Any], **wanted: Unpack[Wanted]

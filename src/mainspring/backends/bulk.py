@@ -1,16 +1,19 @@
 """Bulk: enqueues many calls of one task at once, each of them a job, all or none."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from mainspring.backends.item_taking import pull, take_async
 from mainspring.backends.spooled_jobs import SpooledJobs
 from mainspring.core.arguments import Arguments, as_arguments
 from mainspring.core.chunks import as_seen
 from mainspring.core.enqueued import EnqueuedResults
 from mainspring.core.jobs import Job
 from mainspring.core.tasks import Task
-from mainspring.core.unique import unique_of
+from mainspring.core.unique import Unique, unique_of
 
 if TYPE_CHECKING:
     from mainspring.backends.base import MainspringBackend
@@ -30,24 +33,46 @@ class Stored(NamedTuple):
     """Without those for which an equal call stands."""
 
 
-def store_calls(
+def gather(
     backend: "MainspringBackend", task: Task[..., Any], calls: Iterable[Arguments]
-) -> Stored:
-    """Store calls, all or none; see :meth:`Task.enqueue_many`."""
-    # An iterator may read the very database that the jobs go to, and take its time: it comes to its
-    # end before anything is stored.
-    if getattr(task, "unique", False):
-        return _store_unique(backend, task, list(calls))
+) -> Sequence[Arguments] | SpooledJobs:
+    """Return calls when all of them are there, as jobs in a file where they are very many.
+
+    An iterator may read the very database that they go to, and take its time: it comes to its end
+    before anything is stored.
+    """
     if isinstance(calls, list | tuple):
-        return _store_made(backend, task, calls)
+        return calls
+    if getattr(task, "unique", False):
+        return list(calls)
     iterator = iter(calls)
     first = list(islice(iterator, _MOST_HELD))
     if len(first) < _MOST_HELD:
-        return _store_made(backend, task, first)
-    calls = chain(first, iterator)
-    jobs = SpooledJobs(_made(calls, backend.job_maker(task)))
-    backend.storage.enqueue_batches(jobs.batches)
-    return Stored(EnqueuedResults(jobs), jobs)
+        return first
+    return SpooledJobs(_made(chain(first, iterator), backend.job_maker(task)))
+
+
+async def agather(
+    backend: "MainspringBackend", task: Task[..., Any], calls: AsyncIterable[Arguments]
+) -> Sequence[Arguments] | SpooledJobs:
+    """Do :func:`gather`, in a thread that no other async code waits for: ``calls`` may need it."""
+    async with aclosing(take_async(calls, lambda: _BATCH)) as taking:
+        pulled = pull(taking, asyncio.get_running_loop())
+        return await asyncio.to_thread(gather, backend, task, pulled)
+
+
+def store(
+    backend: "MainspringBackend",
+    task: Task[..., Any],
+    gathered: Sequence[Arguments] | SpooledJobs,
+) -> Stored:
+    """Store calls, all or none; see :meth:`Task.enqueue_many`."""
+    if isinstance(gathered, SpooledJobs):
+        backend.storage.enqueue_batches(gathered.batches)
+        return Stored(EnqueuedResults(gathered), gathered)
+    if getattr(task, "unique", False):
+        return _store_unique(backend, task, gathered)
+    return _store_made(backend, task, gathered)
 
 
 def _store_made(
@@ -67,22 +92,28 @@ def _store_made(
 def _store_unique(
     backend: "MainspringBackend", task: Task[..., Any], calls: Sequence[Arguments]
 ) -> Stored:
-    made = [(job, unique_of(task, job)) for job in _made(calls, backend.job_maker(task))]
+    new_job = backend.job_maker(task)
+
+    def make(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Job, Unique | None]:
+        job = new_job(args, kwargs)
+        return job, unique_of(task, job)
+
+    made = list(_made(calls, make))
     stored = backend.storage.enqueue_unique(made)
     new = [job for (job, _), one in zip(made, stored, strict=True) if job.id == one.id]
     return Stored(EnqueuedResults(list(map(as_seen, stored))), new)
 
 
-def _made(
-    calls: Iterable[Arguments], make: Callable[[Sequence[Any], Mapping[str, Any]], Job]
-) -> Iterator[Job]:
+def _made[T](
+    calls: Iterable[Arguments], make: Callable[[Sequence[Any], Mapping[str, Any]], T]
+) -> Iterator[T]:
     number = 0
     try:
         for call in calls:
             args, kwargs = (call, _NO_KEYWORDS) if type(call) is tuple else as_arguments(call)
-            job = make(args, kwargs)
+            made = make(args, kwargs)
             number += 1
-            yield job
+            yield made
     except (TypeError, ValueError) as error:
         error.add_note(f"In call {number} (counted from 0) of enqueue_many().")
         raise

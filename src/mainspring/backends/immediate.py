@@ -111,6 +111,14 @@ class ImmediateBackend(MainspringBackend):
         """Run ``task`` for one call after the other."""
         return [self.enqueue(task, *as_arguments(call)) for call in calls]
 
+    async def aenqueue_many(
+        self, task: Task[..., Any], calls: Iterable[Arguments] | AsyncIterable[Arguments]
+    ) -> Sequence[TaskResult[Any]]:
+        """See :meth:`enqueue_many`."""
+        if isinstance(calls, AsyncIterable):
+            calls = [call async for call in calls]
+        return await sync_to_async(self.enqueue_many)(task, calls)
+
     def map(
         self, task: Task[..., Any], items: Iterable[Any], **wanted: Unpack[Wanted]
     ) -> MapResult[Any]:

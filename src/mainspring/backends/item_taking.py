@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
@@ -89,3 +89,13 @@ async def take_async(
         await asyncio.wait([collecting])
         if not collecting.cancelled():
             collecting.exception()  # is raised above, or of no interest any more
+
+
+def pull(lists: AsyncGenerator[list[Any], None], loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    """Return, in another thread, the items of lists that come in an event loop."""
+
+    async def following() -> list[Any] | None:
+        return await anext(lists, None)
+
+    while (taken := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not None:
+        yield from taken

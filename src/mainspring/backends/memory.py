@@ -10,6 +10,7 @@ from mainspring.backends.map_plans import Wanted
 from mainspring.backends.memory_schedules import MemorySchedules
 from mainspring.backends.ready_queue import ReadyQueue, first_of
 from mainspring.backends.shared import shared_storage, start_embedded_worker
+from mainspring.backends.spooled_jobs import SpooledJobs
 from mainspring.backends.storage import (
     ANY_QUEUE,
     LostWorker,
@@ -67,12 +68,11 @@ class MemoryBackend(MainspringBackend):
             return shared_storage(self.config, _in_another_process)
         return shared_storage(self.config, MemoryStorage)
 
-    def enqueue_many(
-        self, task: Task[..., Any], calls: Iterable[Arguments]
+    def _store_many(
+        self, task: Task[..., Any], gathered: Sequence[Arguments] | SpooledJobs
     ) -> Sequence[TaskResult[Any]]:
-        """Store many calls and see to it that the threads run."""
         self._start_processes()
-        results = super().enqueue_many(task, calls)
+        results = super()._store_many(task, gathered)
         self._start_threads()
         return results
 

@@ -229,8 +229,10 @@ class Task[**P, R](_UnfrozenTask):
         """
         return cast("Sequence[TaskResult[R]]", self.get_backend().enqueue_many(self, calls))
 
-    async def aenqueue_many(self, calls: "Iterable[Arguments]") -> "Sequence[TaskResult[R]]":
-        """See :meth:`enqueue_many`."""
+    async def aenqueue_many(
+        self, calls: "Iterable[Arguments] | AsyncIterable[Arguments]"
+    ) -> "Sequence[TaskResult[R]]":
+        """See :meth:`enqueue_many`; the calls may come from an asynchronous iterator, too."""
         return cast("Sequence[TaskResult[R]]", await self.get_backend().aenqueue_many(self, calls))
 
     def map(
