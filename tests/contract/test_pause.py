@@ -13,6 +13,7 @@ from mainspring.core.jobs import State, Worker
 from mainspring.core.ordering import FAIR_EVERY
 from tests.contract.jobs import (
     ALL,
+    START,
     claimed,
     deferred,
     enqueued,
@@ -55,6 +56,26 @@ def test_other_processes_see_it(store: Store) -> None:
     storage.resume("default")
     assert another.find_paused() == frozenset()
     assert len(another.claim(registered(another), ALL, 10)) == 1
+
+
+def test_each_look_sees_what_there_is_then(store: Store) -> None:
+    """However often it was in vain before, and whatever else was written in the meantime."""
+    storage, another = store.storage, store.another_process()
+    for _ in range(3):
+        assert storage.find_paused() == frozenset()
+        assert storage.stage(START).next_at is None
+    storage.enqueue([deferred(5 * SECOND)])
+    assert storage.find_paused() == frozenset()
+    assert storage.stage(START).next_at == START + 5 * SECOND
+    another.pause("default")
+    assert storage.find_paused() == {"default"}
+    another.enqueue([deferred(3 * SECOND)])
+    assert storage.find_paused() == {"default"}
+    assert storage.stage(START).next_at == START + 3 * SECOND
+    storage.resume("default")
+    assert storage.find_paused() == frozenset()
+    assert storage.stage(START + 4 * SECOND).staged == 1
+    assert storage.stage(START + 4 * SECOND).next_at == START + 5 * SECOND
 
 
 def test_another_aliases_queues_are_paused_apart(store: Store) -> None:

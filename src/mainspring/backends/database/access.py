@@ -1,6 +1,6 @@
 """Access to the database: whose connections the verbs use, and what its errors mean."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.tasks.exceptions import InvalidTaskBackend
 
 from mainspring.backends.database.admission import Admission
+from mainspring.backends.database.answers import Answer
 from mainspring.backends.database.claims import Demand
 from mainspring.backends.database.connections import WorkerConnections
 from mainspring.backends.database.rescue import LostJobs
@@ -36,6 +37,8 @@ class DatabaseAccess(Storage):
         self._admission = Admission(config.alias, self._reading, self._writing)
         self._paused: Sequence[str] = ()
         self._newest_held = ""
+        self._paused_now = Answer[Sequence[str]]()
+        self._next_due = Answer[tuple[int | None, bool]]()
 
     @cached_property
     def _alias(self) -> str:
@@ -106,6 +109,16 @@ class DatabaseAccess(Storage):
     def _reading(self) -> Iterator[Any]:
         with self._own_connection() as connection, self._dialect.read(connection) as cursor:
             yield cursor
+
+    def _answered[T](self, answer: Answer[T], ask: Callable[[Any], T]) -> T:
+        # Ask, with a cursor, unless nobody has written since the last time.
+        with self._own_connection() as connection:
+
+            def ask_now() -> T:
+                with self._dialect.read(connection) as cursor:
+                    return ask(cursor)
+
+            return answer.get(self._dialect.mark(connection), ask_now)
 
     @contextmanager
     def _own_connection(self) -> Iterator[BaseDatabaseWrapper]:

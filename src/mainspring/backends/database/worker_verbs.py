@@ -181,8 +181,7 @@ class WorkerVerbs(DatabaseAccess):
 
     def stage(self, now: int) -> Staged:
         """See :meth:`Storage.stage`; at most 1,000 jobs a time, so that others can write, too."""
-        with self._reading() as cursor:
-            next_at, has_held = self._next_scheduled(cursor)
+        next_at, has_held = self._answered(self._next_due, self._next_scheduled)
         if next_at is None or next_at > now:
             return Staged(0, next_at, has_held)
         with self._writing() as cursor:
@@ -201,10 +200,12 @@ class WorkerVerbs(DatabaseAccess):
 
     def find_paused(self) -> frozenset[str]:
         """See :meth:`Storage.find_paused`."""
-        with self._reading() as cursor:
-            cursor.execute(self._dialect.sql("paused"), (self._backend,))
-            self._paused = tuple(name for (name,) in cursor.fetchall())
+        self._paused = self._answered(self._paused_now, self._paused_queues)
         return frozenset(self._paused)
+
+    def _paused_queues(self, cursor: Any) -> Sequence[str]:
+        cursor.execute(self._dialect.sql("paused"), (self._backend,))
+        return tuple(name for (name,) in cursor.fetchall())
 
     def _next_scheduled(self, cursor: Any) -> tuple[int | None, bool]:
         cursor.execute(self._dialect.sql("next_scheduled"), (self._backend,))

@@ -89,6 +89,10 @@ class Dialect(Waking):
         with connection.make_cursor(connection.create_cursor()) as cursor:
             yield cursor
 
+    def mark(self, connection: BaseDatabaseWrapper) -> object:
+        """Return what stays equal until anybody writes to the database; None where none tells."""
+        return None
+
     @abstractmethod
     def write(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
         """Run the block in one short write transaction on a worker's connection; give a cursor."""
