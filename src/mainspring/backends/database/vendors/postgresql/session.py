@@ -30,9 +30,17 @@ def pipeline(raw: Connection[Any]) -> Iterator[None]:
     Not ``Pipeline.sync()`` between transactions: of a statement of a megabyte, psycopg 3.3 may then
     wait for the answer before all of it is sent.
     """
+    has_sent = False
     try:
         with raw.pipeline():
             yield
+            has_sent = True
+    except IndexError as error:
+        if not has_sent:
+            raise
+        # psycopg 3.3 meets more answers than statements where a server that goes down says so.
+        raw.close()
+        raise psycopg.OperationalError("the connection ended in the midst of answers") from error
     except BaseException:
         with suppress(psycopg.Error):
             raw.rollback()
