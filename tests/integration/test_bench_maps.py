@@ -28,7 +28,7 @@ def test_measures_and_writes(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     assert "mainspring bench map" in done.stdout
     written = json.loads(path.read_text())

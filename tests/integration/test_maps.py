@@ -186,8 +186,8 @@ def test_slow_calls_are_shared_out(site: Site) -> None:
         "h.wait(60)\n"
         "tell(time.monotonic() - began, sum(items))",
     )
-    # Each by itself would take 4.6 s; on four processes, with nobody idle, 1.2 s.
-    assert took < longest / 2
+    # One by itself takes 4.6 s; four, of which nobody is idle, 1.2 s where they have cores enough.
+    assert took < longest * 0.75
 
 
 @on_engines
