@@ -98,10 +98,12 @@ def test_a_rate_holds_and_is_used(site: Site) -> None:
     assert site.stop(worker) == 0
     began = sorted(int(moment) for (moment,) in site.lines("twenty"))
     assert len(began) == 70
-    # A start comes some milliseconds after it was admitted, the one a little later than the other.
-    window = SECOND - SECOND // 10
-    for moment in began:
+    # It is admissions that the rate holds for. A start comes after one, by some milliseconds or, on
+    # a busy machine, by a fifth of a second: late ones and prompt ones may meet.
+    window = SECOND // 2
+    for number, moment in enumerate(began):
         assert sum(moment <= at < moment + window for at in began) <= 20
+        assert moment - began[0] > number // 20 * SECOND - SECOND // 5
     assert 2.9 * SECOND < began[-1] - began[0] < 8 * SECOND
 
 
