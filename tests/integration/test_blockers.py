@@ -27,13 +27,19 @@ PATIENCE = 45  # seconds: a worker waits for the lock for 10, two times
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who it is")
 
 
+def begin_a_write(site: Site) -> tuple[Popen[str], str]:
+    """Start a worker and have it run a call that has written, and goes on when told to."""
+    site.query("CREATE TABLE ledger (job_id varchar(32))")
+    worker = site.worker("--processes=1")
+    job_id = site.enqueue("jobs.exactly_once.hold_entered", "t")
+    site.wait_for_file("t.started")
+    return worker, job_id
+
+
 def test_a_worker_is_ended(make_site: Callable[..., Site]) -> None:
     """Its call is rescued; in the transaction that it was in, nothing was written."""
     site = make_site()
-    site.query("CREATE TABLE ledger (job_id varchar(32))")
-    first = site.worker("--processes=1")
-    job_id = site.enqueue("jobs.exactly_once.hold_entered", "t")
-    site.wait_for_file("t.started")
+    first, job_id = begin_a_write(site)
     (process,) = children(first)
     process.suspend()
     assert site.data.is_locked()
@@ -76,10 +82,7 @@ def test_another_process_is_named(make_site: Callable[..., Site]) -> None:
 def test_one_that_only_takes_its_time_is_left_alone(make_site: Callable[..., Site]) -> None:
     """A long transaction is no fault."""
     site = make_site()
-    site.query("CREATE TABLE ledger (job_id varchar(32))")
-    first = site.worker("--processes=1")
-    job_id = site.enqueue("jobs.exactly_once.hold_entered", "t")
-    site.wait_for_file("t.started")
+    first, job_id = begin_a_write(site)
     second = site.worker("--processes=1")
     site.wait_for_log("goes on trying", timeout=PATIENCE)
     site.wait_for_quiet(12)  # until it has tried once more

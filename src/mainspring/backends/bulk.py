@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 500  # calls: a server stores them while the next are made into jobs
 _MOST_HELD: Final = 10_000  # calls of an iterator: more wait in a file until all are there
-
-
 _NO_KEYWORDS: Final[Mapping[str, Any]] = {}
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Final
 
 _LOCKS: Final = Path("/proc/locks")
-_FIELDS: Final = (
-    8  # number, POSIX, ADVISORY, WRITE, process, device and inode, first byte, last one
-)
+_FIELDS: Final = 8
+"""Number, POSIX, ADVISORY, WRITE, process, device and inode, first byte, last byte."""
+
 _WRITE_LOCK: Final = "120"
 """The byte of an SQLite database's -shm file: https://www.sqlite.org/walformat.html, 2.3.1."""
 
