@@ -145,7 +145,7 @@ def test_a_declaration_that_takes_the_place_of_another_can():
 
     def declared_anew(**fields):
         function = tasks.plain
-        again = FunctionType(function.__code__, function.__globals__, "declared_anew")
+        again = FunctionType(function.__code__, dict(function.__globals__), "declared_anew")
         again.__module__ = function.__module__
         again.__qualname__ = "declared_anew"
         return task(backend="kept", **fields)(again)

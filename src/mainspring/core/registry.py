@@ -7,19 +7,51 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings
+from django.tasks.exceptions import InvalidTask
 
+from mainspring.core.origins import Origin, origin_of
 from mainspring.exceptions import TaskNotFound
 
 if TYPE_CHECKING:
     from mainspring.core.tasks import Task
 
 _tasks: dict[str, "Task[..., Any]"] = {}
+_origins: dict[str, Origin] = {}  # by path
 
 
 def register(path: str, task: "Task[..., Any]") -> None:
-    """Keep the task that was declared under ``path``; copies by ``using()`` change nothing."""
-    if original(path, task) is None:
-        _tasks[path] = task
+    """Keep the task that was declared under ``path``; copies by ``using()`` change nothing.
+
+    A module that is run again, as by ``importlib.reload()`` or at a prompt, declares its tasks
+    anew. Raises ``InvalidTask`` where one run of it declares two functions under one path.
+    """
+    known = _tasks.get(path)
+    if known is task:
+        return
+    if known is None or known.func is not task.func:
+        origin = origin_of(task.func)
+        if known is not None:
+            _require_rerun(path, _origins.get(path), origin)
+        _origins[path] = origin
+    elif type(known) is type(task):
+        return
+    _tasks[path] = task
+
+
+def _require_rerun(path: str, known: Origin | None, new: Origin) -> None:
+    if known is None or not known.is_same_run(new):
+        return
+    where = (
+        f"both at {new.place}"
+        if known.place == new.place
+        else f"one at {known.place}, the other at {new.place}"
+    )
+    raise InvalidTask(
+        f"Two different functions are declared as the task {path!r}: {where}. Workers find a task "
+        "by the import path of its function, so calls of one would run the other. Rename one of "
+        "them; a function made with functools.wraps() needs a __qualname__ of its own before it "
+        "becomes a task."
+    )
 
 
 def original(path: str, task: "Task[..., Any]") -> "Task[..., Any] | None":

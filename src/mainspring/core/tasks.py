@@ -39,6 +39,7 @@ class _UnfrozenTask(DjangoTask):
     if TYPE_CHECKING:
         _valid_by: Any
         _carried: Any
+        func: Callable[..., Any]
         schedules: tuple[Declaration, ...]
 
         @property
@@ -82,12 +83,16 @@ class _UnfrozenTask(DjangoTask):
         self._set(changes)
         try:
             self._validate()
+            self._register()
         except BaseException:
             self._set(before)
             raise
-        if registry.declared(self.module_path) is None:  # another function, of another path
-            registry.register(self.module_path, cast("Task[..., Any]", self))
         return self
+
+    def _register(self) -> None:
+        known = registry.declared(self.module_path)
+        if known is None or known.func is not self.func:  # another function than before
+            registry.register(self.module_path, cast("Task[..., Any]", self))
 
     def _set(self, values: dict[str, Any]) -> None:
         for name, value in values.items():
