@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -86,6 +87,26 @@ def no_tariff(context: TaskContext) -> float:
 def by_attempt(context: TaskContext) -> float | None:
     """A backoff of as many hours as there were attempts, three at most."""
     return 3600 * context.attempt if context.attempt <= 3 else None
+
+
+def _for_ever(_context: TaskContext) -> timedelta:
+    return timedelta.max
+
+
+def _growing(context: TaskContext) -> timedelta:
+    return timedelta(days=10.0 ** (4 * context.attempt))
+
+
+@task(max_attempts=9, backoff=_for_ever)
+def fail_for_ever() -> None:
+    """Raise, and ask for a wait beyond all time."""
+    raise ValueError("no end")
+
+
+@task(max_attempts=9, backoff=_growing)
+async def fail_later_and_later() -> None:
+    """Raise, and ask for waits of 27 years, of 270,000 years, and so on."""
+    raise ValueError("no end")
 
 
 @task(max_attempts=9, backoff=no_tariff)

@@ -1,6 +1,9 @@
 """stage and cancel: what waits, and what is not to run any more."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
+from django.tasks.exceptions import InvalidTask
 
 from mainspring.backends.storage import Staged, Storage
 from mainspring.core import clock, codec, outcomes
@@ -23,6 +26,7 @@ from tests.contract.jobs import (
     succeeded,
 )
 from tests.contract.stores import Store, in_both_orders
+from tests.contract.tasks import add
 
 
 def test_with_nothing_deferred_there_is_nothing_to_stage(storage: Storage) -> None:
@@ -215,3 +219,24 @@ def test_order_after_staging_follows_the_documented_rule_for_a_mixed_queue(store
         30,
         *in_order(store.kind.order, (10, 15, 20, 25)),
     ]
+
+
+@pytest.mark.parametrize("edge", [datetime.min, datetime.max], ids=["first", "last"])
+def test_a_run_after_that_some_zone_cannot_show_is_refused_before_it_is_stored(
+    store: Store, edge: datetime
+) -> None:
+    for hours in (-12, 0, 14):
+        with pytest.raises(InvalidTask, match="run_after must lie between 0001-01-02 and 9999"):
+            add.using(run_after=edge.replace(tzinfo=timezone(timedelta(hours=hours)))).enqueue(1)
+    stats = store.storage.stats()
+    assert (stats.ready, stats.scheduled) == ({}, 0)
+
+
+def test_one_that_an_earlier_version_has_stored_is_shown_as_the_nearest_that_all_zones_have(
+    store: Store,
+) -> None:
+    beyond = clock.to_moment(datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))))
+    late = deferred(beyond - START)
+    store.storage.enqueue([late])
+    found = store.backend.get_result(late.id)
+    assert found.run_after == clock.to_datetime(clock.LAST)

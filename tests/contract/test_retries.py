@@ -18,6 +18,7 @@ from mainspring.core.jobs import Job, State
 from mainspring.signals import Retried, task_retried
 from tests.contract.jobs import (
     ALL,
+    DAY,
     START,
     claimed,
     died,
@@ -35,7 +36,9 @@ from tests.contract.tasks import (
     add,
     ask,
     fail,
+    fail_for_ever,
     fail_hourly,
+    fail_later_and_later,
     fail_twice,
     flaky,
     flaky_soon,
@@ -484,3 +487,40 @@ def test_an_attempt_that_came_too_late_is_dropped(store: Store) -> None:
     found = result.refresh()
     assert found.status == TaskResultStatus.SUCCESSFUL
     assert paths(found) == ["mainspring.exceptions.WorkerLost"]
+
+
+def test_a_wait_beyond_all_time_fails_the_call_and_no_other_one(store: Store) -> None:
+    """It used to end the worker, which was restarted to meet it again."""
+    for_ever, growing = fail_for_ever.enqueue(), fail_later_and_later.enqueue()
+    other = add.enqueue(1, 1)
+    work_off(store)
+    make_far_due(store)  # the first wait of the growing one is as it should be
+    work_off(store)
+    assert other.refresh().return_value == 2
+    for result, failures in ((for_ever, 1), (growing, 2)):
+        found = result.refresh()
+        assert found.status == TaskResultStatus.FAILED
+        assert len(found.errors) == failures
+        assert "must return a number of seconds from 0 to 1e+10" in found.errors[-1].traceback
+        assert "ValueError: no end" in found.errors[-1].traceback
+
+
+def make_far_due(store: Store) -> None:
+    while store.storage.stage(clock.now() + 30 * 366 * DAY).staged:
+        pass
+
+
+def test_a_receiver_that_ends_the_process_ends_nothing(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def rude(**_: Any) -> None:
+        raise SystemExit(1)
+
+    task_retried.connect(rude)
+    try:
+        results = [flaky.using(backoff=0).enqueue(1), flaky_soon.using(backoff=0).enqueue(1)]
+        work_off(store)
+    finally:
+        task_retried.disconnect(rude)
+    assert [one.refresh().status for one in results] == [TaskResultStatus.SUCCESSFUL] * 2
+    assert caplog.text.count("Telling how a task ended raised") == 2

@@ -3,7 +3,9 @@
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.tasks import task_backends
+from django.utils import timezone
 
+from mainspring.backends.database.models import StoredJob
 from mainspring.core import clock, outcomes
 from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Worker
@@ -40,6 +42,15 @@ def test_a_job_shows_its_call_and_its_errors(admin_client, failed):
     page = admin_client.get(f"{JOBS}{failed.id}/change/").content.decode()
     assert "1, b=&#x27;&lt;two&gt;&#x27;" in page
     assert "after 0.000 s, by a-worker:\nTraceback: no &lt;number&gt;" in page
+
+
+def test_a_moment_that_no_zone_has_is_shown_as_the_nearest_one(admin_client, storage):
+    """Earlier versions have stored what lies beyond the end of the last year."""
+    result = tasks.add.enqueue(1, b=2)
+    StoredJob.objects.filter(pk=result.id).update(run_after=2**62, available_at=2**62)
+    for page in (JOBS, f"{JOBS}{result.id}/change/"):
+        with timezone.override("Pacific/Kiritimati"):
+            assert "9999" in admin_client.get(page).content.decode()
 
 
 def test_a_row_of_a_map_shows_its_first_call(admin_client, storage):

@@ -90,3 +90,18 @@ def test_a_setting_follows_override_settings():
 def test_an_unknown_setting_is_an_attribute_error():
     with pytest.raises(AttributeError, match="NO_SUCH_SETTING"):
         setting("NO_SUCH_SETTING")
+
+
+@pytest.mark.parametrize("zone", ["Etc/GMT+12", "Pacific/Kiritimati", "UTC"])
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_any_number_is_a_moment_that_every_zone_can_show(zone, use_tz):
+    with override_settings(USE_TZ=use_tz, TIME_ZONE=zone):
+        django_timezone.get_default_timezone.cache_clear()
+        for moment in (-(2**63), clock.FIRST - 1, clock.FIRST, clock.LAST, clock.LAST + 1, 2**63):
+            value = clock.to_datetime(moment)
+            aware = value if use_tz else django_timezone.make_aware(value, ZoneInfo(zone))
+            nearest = min(max(moment, clock.FIRST), clock.LAST)
+            assert aware == clock.EPOCH + nearest * clock.MICROSECOND
+            assert aware.astimezone(ZoneInfo("Pacific/Kiritimati"))
+            assert aware.astimezone(ZoneInfo("Etc/GMT+12"))
+    django_timezone.get_default_timezone.cache_clear()

@@ -281,3 +281,23 @@ def test_a_function_that_exits_does_not_take_the_worker_along():
 def test_a_fixed_wait_of_a_fraction_is_kept_to_the_microsecond():
     done = after(ERROR, policy=POLICY._replace(backoff=fixed(0.000_001)))
     assert (done.state, done.available_at) == (State.SCHEDULED, NOW + 1)
+
+
+def test_a_wait_that_was_changed_to_what_is_none_fails_the_call():
+    for raised in (Snooze(after=1), Retry(after=1)):
+        raised.after = timedelta.max
+        outcome = after(raised)
+        assert (outcome.state, outcome.finished_at) == (
+            (State.FAILED, NOW) if isinstance(raised, Retry) else (State.SCHEDULED, None)
+        )
+        assert outcome.available_at < NOW + 10 * SECOND
+
+
+def test_a_class_without_a_proper_name_is_told_escaped():
+    class Nameless(Exception):
+        pass
+
+    Nameless.__qualname__ = "\ud800"
+    outcome = after(Nameless(), policy=POLICY._replace(max_attempts=1))
+    ((path, *_),) = errors_of(outcome)
+    assert path.endswith("\\ud800")

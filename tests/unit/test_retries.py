@@ -166,6 +166,8 @@ def test_functions_of_one_or_two_arguments_are_backoffs(backoff):
     [
         *NO_WAITS,
         timedelta(seconds=-1),
+        timedelta.max,
+        timedelta(seconds=1e10, microseconds=1),
         lambda: 1,
         lambda a, b, c: 1,
         lambda *a: 1,
@@ -222,7 +224,11 @@ def test_a_function_may_return_a_timedelta_or_none():
     assert wait_after(lambda context: None) is None
 
 
-@pytest.mark.parametrize("returned", ["5", -1, float("nan"), True, exponential()], ids=name_of)
+@pytest.mark.parametrize(
+    "returned",
+    ["5", -1, float("nan"), float("inf"), 2e10, timedelta.max, True, exponential()],
+    ids=name_of,
+)
 def test_a_function_that_returns_no_wait_is_told_so(returned):
     with pytest.raises(TypeError, match=r"The backoff of app\.tasks\.work returned .*; it must"):
         wait_after(lambda context: returned)

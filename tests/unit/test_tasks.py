@@ -175,6 +175,14 @@ BAD_RUN_AFTER = [
     ("2030-01-01", "run_after must be a datetime, not '2030-01-01'"),
     (timedelta(1), "run_after must be a datetime"),
     (5, "run_after must be a datetime, not 5"),
+    *(
+        (
+            edge.replace(tzinfo=timezone.get_fixed_timezone(60 * hours)),
+            "run_after must lie between 0001",
+        )
+        for edge in (datetime.min, datetime.max)
+        for hours in (-12, 0, 14)
+    ),
 ]
 
 
@@ -214,6 +222,11 @@ def test_a_bad_run_after_is_refused(value, said):
 def test_without_time_zones_a_naive_run_after_is_right():
     with override_settings(USE_TZ=False):
         assert tasks.keep.using(run_after=datetime(2030, 1, 1)).enqueue().run_after is not None
+
+
+def test_without_time_zones_a_run_after_at_the_edge_is_refused():
+    with override_settings(USE_TZ=False), pytest.raises(InvalidTask, match="must lie between 0001"):
+        tasks.keep.using(run_after=datetime.max)
 
 
 def test_whole_priorities_at_the_edges_are_taken():

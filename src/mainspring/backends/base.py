@@ -144,6 +144,11 @@ class MainspringBackend(BaseTaskBackend):
             raise InvalidTask(f"run_after must be a datetime, not {run_after!r}.")
         if settings.USE_TZ and not timezone.is_aware(run_after):
             raise InvalidTask("run_after must be an aware datetime.")
+        if not clock.FIRST <= clock.to_moment(run_after) <= clock.LAST:
+            raise InvalidTask(
+                "run_after must lie between 0001-01-02 and 9999-12-30 in UTC, so that every time "
+                f"zone can show it, not {run_after!r}."
+            )
 
     def new_job(self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
         """Return the job of one call, not stored yet.

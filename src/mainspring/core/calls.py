@@ -65,11 +65,12 @@ def describe(error: BaseException) -> TaskError:
     try:
         _shorten(error)
         text = "".join(format_exception(error))
-    except Exception as formatting:  # noqa: BLE001 # an exception may break its own formatting
+    except BaseException as formatting:  # noqa: BLE001 # an exception may break its own formatting
         text = f"{kind.__qualname__} (its traceback raised {type(formatting).__qualname__})\n"
     if len(text) > MAX_TRACEBACK:
         text = f"{text[:_HALF]}\n[… {len(text) - MAX_TRACEBACK:,} characters …]\n{text[-_HALF:]}"
-    return TaskError(
-        f"{kind.__module__}.{kind.__qualname__}",
-        text.encode(errors="backslashreplace").decode(),
-    )
+    return TaskError(_escaped(f"{kind.__module__}.{kind.__qualname__}"), _escaped(text))
+
+
+def _escaped(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()

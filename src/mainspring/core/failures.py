@@ -6,7 +6,7 @@ from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Job, Outcome
 from mainspring.core.policy import Policy
 from mainspring.core.results import TaskResult
-from mainspring.core.retries import wait_after
+from mainspring.core.retries import is_wait, require_wait, wait_after
 from mainspring.exceptions import Discard, Retry, Snooze, TaskCancelled
 
 _FINAL = (Discard, TaskCancelled)
@@ -20,7 +20,7 @@ def outcome_of_failure(
     Another attempt, at some later moment, where the policy leaves one; asks the task's backoff,
     whose own errors end the matter and are shown together with what the task raised.
     """
-    if isinstance(raised, Snooze):
+    if isinstance(raised, Snooze) and is_wait(raised.after):  # it may have been changed since
         return outcomes.snoozed(job, now, clock.in_microseconds(raised.after))
     failures, error = outcomes.failures_of(job) + 1, describe(raised)
     last = outcomes.failed(job, worker_id, started_at, now, error)
@@ -41,7 +41,7 @@ def _wait(
     cause = raised
     if isinstance(raised, Retry):
         if raised.after is not None:
-            return clock.in_microseconds(raised.after)
+            return require_wait(raised.after, "A Retry that was changed")
         cause = raised.__cause__ or raised
     result: TaskResult[object] = TaskResult.from_job(job._replace(**last._asdict()))
     return wait_after(policy.backoff, cause, result, failures)

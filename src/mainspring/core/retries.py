@@ -19,6 +19,7 @@ type Wait = float | timedelta
 type Backoff = Wait | Steps | Callable[..., Wait | None]
 
 _LONGEST: Final = 1e10  # seconds, some 300 years
+_LONGEST_DELTA: Final = timedelta(seconds=_LONGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def problem_of(backoff: Any) -> str:
         return ""
     return (
         "a number of seconds, a timedelta, exponential(), linear(), fixed(), or a function of "
-        "(context) or of (exception, task_result)"
+        f"(context) or of (exception, task_result), where a wait takes 0 to {_LONGEST:g} seconds"
     )
 
 
@@ -145,12 +146,15 @@ def wait_after(
             wait = backoff(error, result)
     else:
         wait = backoff
-    if wait is None:
-        return None
+    return None if wait is None else require_wait(wait, f"The backoff of {result.task_path}")
+
+
+def require_wait(wait: Any, source: str) -> int:
+    """Return a wait in microseconds. Raises ``TypeError``, naming the ``source``, for no wait."""
     if not is_wait(wait):
         raise TypeError(
-            f"The backoff of {result.task_path} returned {wait!r}; it must return a number of "
-            "seconds of at least 0, a timedelta, or None for no retry."
+            f"{source} returned {wait!r}; it must return a number of seconds from 0 to "
+            f"{_LONGEST:g}, such a timedelta, or None for no retry."
         )
     return clock.in_microseconds(wait)
 
@@ -174,9 +178,9 @@ def from_json(stored: Any) -> Backoff:
 
 
 def is_wait(value: Any) -> bool:
-    """Whether ``value`` is a number of seconds of at least 0, or such a timedelta."""
+    """Return True if ``value`` is a number of seconds from 0 to 1e10, or such a timedelta."""
     if isinstance(value, timedelta):
-        return value >= timedelta()
+        return timedelta() <= value <= _LONGEST_DELTA
     return _is_number(value) and 0 <= value <= _LONGEST
 
 

@@ -71,17 +71,23 @@ class TaskSignals:
         )
 
     def tell_ended(self, job: Job, outcome: Outcome, error: BaseException) -> None:
-        for signal, details in _details(job, outcome, error):
-            if signal.receivers:
-                signal.send_robust(self.backend, details=details)
+        try:
+            for signal, details in _details(job, outcome, error):
+                if signal.receivers:
+                    signal.send_robust(self.backend, details=details)
+        except BaseException as raised:  # noqa: BLE001 # the outcome stands, whatever a receiver does
+            _log_receiver(job, raised)
         if outcome.state >= State.SUCCESSFUL:
             self.tell_finished(job, outcome, self.hears_failed)
 
     async def atell_ended(self, job: Job, outcome: Outcome, error: BaseException) -> None:
         with suppress(asyncio.CancelledError):
-            for signal, details in _details(job, outcome, error):
-                if signal.receivers:
-                    await signal.asend_robust(self.backend, details=details)
+            try:
+                for signal, details in _details(job, outcome, error):
+                    if signal.receivers:
+                        await signal.asend_robust(self.backend, details=details)
+            except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as raised:  # noqa: BLE001
+                _log_receiver(job, raised)
         if outcome.state >= State.SUCCESSFUL:
             await self.atell_finished(job, outcome, self.hears_failed)
 
@@ -101,7 +107,7 @@ class TaskSignals:
             try:
                 result = _result_of(job, outcome)
                 await signals.task_finished.asend_robust(self.backend, task_result=result)
-            except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+            except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:  # noqa: BLE001
                 _log_receiver(job, error)
 
 
@@ -122,7 +128,7 @@ def _details(
 def _log_receiver(job: Job, error: BaseException) -> None:
     # send_robust() itself logs an Exception; this is for what is none.
     logger.error(
-        "A receiver of task_finished raised",
+        "Telling how a task ended raised",
         exc_info=error,
         extra={"task_id": job.id, "task_path": job.task_path},
     )
