@@ -285,7 +285,7 @@ class Dialect(Waking):
         """
 
     @abstractmethod
-    def settle(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:
+    def settle(self, cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
         """Write outcomes whose claims hold; return the ids of the others."""
 
     def find_lost(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:

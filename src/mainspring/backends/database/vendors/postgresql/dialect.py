@@ -25,19 +25,24 @@ from mainspring.backends.database.vendors.postgresql.copying import copy, copy_a
 from mainspring.backends.database.vendors.postgresql.errors import explanation_of
 from mainspring.backends.database.vendors.postgresql.exchange import (
     COLLISIONS,
-    SETTLED,
     WORK,
     Exchange,
-    payload,
 )
 from mainspring.backends.database.vendors.postgresql.insert import Inserter
+from mainspring.backends.database.vendors.postgresql.settling import (
+    SETTLED,
+    payload,
+    settle_again,
+    tell_ended,
+    unsettled,
+)
 from mainspring.backends.database.vendors.postgresql.text import are_plain, array, columns
 from mainspring.backends.database.vendors.postgresql.vacuum import Vacuum
 from mainspring.backends.database.vendors.postgresql.wakeup import Wakeup
 from mainspring.backends.storage import Watch
 from mainspring.backends.transactions import Noted
 from mainspring.conf import Options
-from mainspring.core.jobs import PLAIN_COLUMNS, Outcome, State
+from mainspring.core.jobs import PLAIN_COLUMNS, Outcome
 
 _OLDEST: Final = 140000
 
@@ -242,12 +247,15 @@ class PostgresDialect(AdmittingDialect):
             self._wakeup.found_work()
         return lost, batches
 
-    def settle(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:
-        """Write all in one go; what is lost here, nobody waits for."""
+    def settle(self, cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
+        """Write all in one go, and again what that has missed."""
         cursor.execute(self.sql("settle"), columns(outcomes))
-        if ended := [outcome[0] for outcome in outcomes if outcome[2] >= State.SUCCESSFUL]:
-            cursor.execute(self.sql("notify"), (SETTLED, payload(ended)))
-        return []
+        lost: list[str] = []
+        if cursor.rowcount != len(outcomes):
+            settled = {job_id for (job_id,) in cursor.fetchall()}
+            lost = settle_again(cursor, unsettled(outcomes, settled))
+        tell_ended(cursor, outcomes)
+        return lost
 
     def conclude(self, connection: BaseDatabaseWrapper, savepoint: str) -> None:
         """Check deferred constraints as well."""
@@ -265,7 +273,7 @@ class PostgresDialect(AdmittingDialect):
         if settled == len(outcomes):
             return []
         with _wrapped(connection, RawCursor(connection.connection)) as cursor:
-            return self.find_lost(cursor, outcomes)
+            return settle_again(cursor, outcomes)
 
     def transaction_state(
         self, connection: BaseDatabaseWrapper

@@ -1,6 +1,6 @@
 """Settling and claiming in one round trip: psycopg's pipeline mode."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -11,17 +11,18 @@ from mainspring.backends.database.claims import Batch, Wanted, newest_first, old
 from mainspring.backends.database.statements import statement
 from mainspring.backends.database.vendors.base import Between, Row
 from mainspring.backends.database.vendors.postgresql import session
-from mainspring.backends.database.vendors.postgresql.text import array, columns
+from mainspring.backends.database.vendors.postgresql.settling import (
+    settle_again,
+    tell_ended,
+    unsettled,
+)
+from mainspring.backends.database.vendors.postgresql.text import columns
 from mainspring.backends.storage import ANY_QUEUE
-from mainspring.core.jobs import Outcome, State
+from mainspring.core.jobs import Outcome
 
 WORK: Final = "mainspring_work"
 """The channel on which workers are told that there may be work; the payload is the backend."""
 
-SETTLED: Final = "mainspring_settled"
-"""The channel on which callers are told of results; the payload is ids, or ``*`` for very many."""
-
-_MOST_IDS: Final = 200  # in a payload, which takes up to 8,000 bytes
 _TRIES: Final = 5
 
 # Two transactions met in one job, and this one was taken back whole.
@@ -57,15 +58,13 @@ class Exchange:
         groups = [] if wanted is None else list(self._groups(wanted))
         for _ in range(_TRIES - 1):
             try:
-                unsettled, claimed = self._at_once(
-                    raw, outcomes, wanted, groups, is_pooled, between
-                )
+                missed, claimed = self._at_once(raw, outcomes, wanted, groups, is_pooled, between)
                 break
             except COLLISIONS:
                 continue
         else:
-            unsettled, claimed = self._at_once(raw, outcomes, wanted, groups, is_pooled, between)
-        lost = _find_lost(raw, unsettled) if unsettled else []
+            missed, claimed = self._at_once(raw, outcomes, wanted, groups, is_pooled, between)
+        lost = self._settle_missed(raw, missed) if missed else []
         if wanted is None:
             return lost, []
         return lost, self._batches(raw, wanted, groups, claimed)
@@ -98,13 +97,27 @@ class Exchange:
                     other.execute(_sql("release_claims"), (list(wanted.doubtful),))
                 self._claim(claim, wanted, groups[0][0], wanted.limit)
             other.execute(b"COMMIT")
-            if ended := [o.id for o in outcomes if o.state >= State.SUCCESSFUL]:
-                # After the transaction: one that notifies holds a lock until it is on the disk.
-                other.execute(_sql("notify"), (SETTLED, payload(ended)))
+            # After the transaction: one that notifies holds a lock until it is on the disk.
+            tell_ended(other, outcomes)
         claimed = claim.fetchall() if wanted is not None else []
         if max(settle.rowcount, 0) == len(outcomes):
             return [], claimed
-        return _unsettled(outcomes, {job_id for (job_id,) in settle.fetchall()}), claimed
+        return unsettled(outcomes, {job_id for (job_id,) in settle.fetchall()}), claimed
+
+    def _settle_missed(self, raw: Connection[Any], outcomes: list[Outcome]) -> list[str]:
+        cursor = RawCursor(raw)
+        cursor.format = Format.BINARY
+        for _ in range(_TRIES - 1):
+            try:
+                lost = settle_again(cursor, outcomes)
+                break
+            except COLLISIONS:
+                continue
+        else:
+            lost = settle_again(cursor, outcomes)
+        gone = set(lost)
+        tell_ended(cursor, [outcome for outcome in outcomes if outcome.id not in gone])
+        return lost
 
     def _batches(
         self,
@@ -164,32 +177,6 @@ class Exchange:
         else:
             place, order = {name: n for n, name in enumerate(names)}, self._order
             yield [_Step(in_order, names, lambda row: (place[row[4]], order(row)))]
-
-
-def payload(ids: Sequence[str]) -> str:
-    """Return what is told of these results."""
-    return ",".join(ids) if len(ids) <= _MOST_IDS else "*"
-
-
-def _unsettled(outcomes: Sequence[Outcome], settled: Collection[str]) -> list[Outcome]:
-    found = [outcome for outcome in outcomes if outcome.id not in settled]
-    if len(found) + len(settled) == len(outcomes):
-        return found
-    return list(outcomes)  # some came twice: which one was stored, only what is stored can tell
-
-
-def _find_lost(raw: Connection[Any], outcomes: Sequence[Outcome]) -> list[str]:
-    # What is stored as the outcome says was stored by us, and the answer did not come.
-    cursor = RawCursor(raw)
-    cursor.format = Format.BINARY
-    cursor.execute(_sql("settled"), (array([outcome.id for outcome in outcomes]),))
-    settled = {row[0]: row[1:] for row in cursor.fetchall()}
-    return [
-        outcome.id
-        for outcome in outcomes
-        if settled.get(outcome.id)
-        != (outcome.state, outcome.available_at, outcome.last_attempted_at, outcome.worker_ids)
-    ]
 
 
 @cache

@@ -15,7 +15,8 @@ from psycopg import Error as PsycopgError
 
 from mainspring.backends.database.statements import statement
 from mainspring.backends.database.vendors.postgresql import session
-from mainspring.backends.database.vendors.postgresql.exchange import SETTLED, WORK
+from mainspring.backends.database.vendors.postgresql.exchange import WORK
+from mainspring.backends.database.vendors.postgresql.settling import SETTLED
 from mainspring.backends.database.vendors.signal_pipe import SignalPipe
 
 logger = logging.getLogger("mainspring")
