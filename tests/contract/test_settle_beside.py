@@ -5,9 +5,19 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from mainspring.backends.storage import Storage
-from mainspring.core.jobs import Job, Outcome, State, Worker
+from mainspring.core.jobs import Outcome, State, Worker
 from tests.contract.beside import LONG, touch, transaction_of_another, wait_for_waiting
-from tests.contract.jobs import ALL, claimed, died, registered, state_of, stored, succeeded
+from tests.contract.jobs import (
+    ALL,
+    START,
+    claimed,
+    died,
+    ids,
+    registered,
+    state_of,
+    stored,
+    succeeded,
+)
 from tests.contract.stores import ONE_ORDER, Store, on_kinds
 
 on_servers = on_kinds([kind for kind in ONE_ORDER if kind.server])
@@ -27,11 +37,6 @@ def within(storage: Storage, worker: Worker, outcomes: Sequence[Outcome]) -> Seq
     return storage.atomic().settle(outcomes)
 
 
-def by_rescue(storage: Storage, worker: Worker, outcomes: Sequence[Outcome]) -> Sequence[str]:
-    found = storage.rescue(0, [died(worker)])
-    return sorted({one.id for one in outcomes} - {one.job_id for one in found})
-
-
 @on_servers
 @pytest.mark.parametrize("settle", [alone, with_a_claim, within])
 def test_what_another_updates_meanwhile_is_settled(store: Store, settle: Settle) -> None:
@@ -47,3 +52,16 @@ def test_what_another_updates_meanwhile_is_settled(store: Store, settle: Settle)
         assert lost.result(LONG) == []
     assert {state_of(storage, one.id) for one in jobs} == {State.SUCCESSFUL}
     assert [stored(storage, one.id).priority for one in jobs] == [0, 1, 0, 0, 1, 0]
+
+
+@on_servers
+def test_what_another_updates_meanwhile_is_rescued(store: Store) -> None:
+    storage, worker = store.storage, registered(store.storage)
+    jobs = claimed(storage, worker, *range(3))
+    with transaction_of_another() as another:
+        touch(another, [jobs[1].id])
+        rescued = store.in_thread(lambda: storage.rescue(START, [died(worker, jobs)]))
+        wait_for_waiting()
+        another.execute("COMMIT")
+        assert {one.job_id for one in rescued.result(LONG)} == {*ids(jobs)}
+    assert {state_of(storage, one.id) for one in jobs} == {State.READY}
