@@ -302,6 +302,8 @@ class Site:
 
 
 def _is_left(path: Path) -> bool:
+    if path.name.startswith("seen-"):  # what has been seen of leases, for workers to come
+        return False
     try:
         return path.name.startswith(("stacks-", "kept-")) or path.read_bytes()[4:5] not in {
             b"",

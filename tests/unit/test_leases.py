@@ -1,7 +1,7 @@
 """Leases: ended is what was not renewed for as long as it lasts, whatever clocks say."""
 
 from mainspring.core.clock import SECOND
-from mainspring.core.leases import Lease, Leases
+from mainspring.core.leases import Lease, Leases, Sightings
 
 HOUR = 3600
 
@@ -64,3 +64,56 @@ def test_what_is_off_the_register_is_not_kept() -> None:
     leases.ended([lease(0)], 0)
     assert leases.ended([], 10) == []
     assert leases.ended([lease(0)], 30) == []
+
+
+def seen(since: float, looked_at: float, renewed_at: float | None = None) -> Sightings:
+    """What another process has seen of the lease that began at 0."""
+    return Sightings({lease(0): since}, looked_at, looked_at if renewed_at is None else renewed_at)
+
+
+def test_what_others_have_seen_counts() -> None:
+    assert Leases(50).ended([lease(0)], 29, seen(0, 25), 29) == []
+    assert Leases(50).ended([lease(0)], 30, seen(0, 25), 29) == [lease(0)]
+
+
+def test_what_others_have_seen_is_known_to_those_after_this_one() -> None:
+    leases = Leases(50)
+    leases.ended([lease(0), lease(5)], 29, seen(0, 25), 29)
+    assert leases.since == {lease(0): 0, lease(5): 29}
+
+
+def test_a_lease_that_was_renewed_since_others_looked_begins_anew() -> None:
+    assert Leases(50).ended([lease(9)], 40, seen(0, 39), 39) == []
+
+
+def test_while_nobody_looked_a_third_of_a_lease_has_passed_at_most() -> None:
+    """Somebody may have kept all from renewing theirs, who has just gone."""
+    at, looks, since = 0.0, 0, Sightings({}, 0.0, 0.0)
+    while True:
+        leases = Leases(20)
+        looks += 1
+        if leases.ended([lease(0)], at, since, at):
+            break
+        since = Sightings(dict(leases.since), at, at)
+        at += 1000
+    assert looks == 4
+
+
+def test_while_nobody_could_renew_a_lease_no_more_has_passed() -> None:
+    """Another process looked all the time, without being able to write."""
+    looks = Leases(20)
+    assert looks.ended([lease(0)], 25, seen(-9, 24, renewed_at=-4), 25) == []
+    assert looks.ended([lease(0)], 38, None, 38) == []
+    assert looks.ended([lease(0)], 40, None, 40) == [lease(0)]
+
+
+def test_who_has_stood_still_takes_over_nothing_that_is_as_old() -> None:
+    leases = Leases(50)
+    leases.ended([lease(0)], 0)
+    assert leases.ended([lease(0)], 60, seen(0, 5), 60) == []
+    assert leases.ended([lease(0)], 89, seen(0, 5), 60) == []
+    assert leases.ended([lease(0)], 90, seen(0, 5), 60) == [lease(0)]
+
+
+def test_what_was_seen_by_another_stopwatch_does_not_count() -> None:
+    assert Leases(50).ended([lease(0)], 100, seen(0, 900), 100) == []

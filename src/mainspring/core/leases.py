@@ -1,6 +1,6 @@
 """Leases: which have ended, told by a stopwatch and by no clock that somebody may set."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from mainspring.core.clock import SECOND
@@ -21,6 +21,17 @@ class Lease(NamedTuple):
         return (self.ends_at - self.heard_at) / SECOND
 
 
+class Sightings(NamedTuple):
+    """What other processes of this machine have seen of leases, by the same stopwatch."""
+
+    since: Mapping[Lease, float]
+    """Since when each of the leases is known not to have been renewed."""
+    looked_at: float
+    """When one of them looked last."""
+    renewed_at: float
+    """When the one that looked had renewed its own lease: leases could be renewed then."""
+
+
 class Leases:
     """Watches leases: one has ended that was seen unrenewed for as long as it lasts.
 
@@ -34,20 +45,51 @@ class Leases:
         Something stood still, perhaps the whole machine with all who were to renew their leases.
         """
         self._longest_pause = longest_pause
-        self._looked_at = 0.0
-        self._first_seen: dict[Lease, float] = {}
+        self._looked_at: float | None = None
+        self._since: dict[Lease, float] = {}
 
-    def ended(self, leases: Iterable[Lease], at: float) -> list[Lease]:
+    @property
+    def since(self) -> Mapping[Lease, float]:
+        """Since when each lease of the last look has been seen unrenewed."""
+        return self._since
+
+    def ended(
+        self,
+        leases: Iterable[Lease],
+        at: float,
+        others: Sightings | None = None,
+        renewed_at: float = 0.0,
+    ) -> list[Lease]:
         """Return which of all the leases that there are have ended.
 
-        ``at`` is the moment of the look: seconds on any stopwatch, the same at each look.
+        ``at`` is the moment of the look, and ``renewed_at`` the one when this process renewed its
+        own lease: seconds on any stopwatch, the same at each look, and that of ``others``.
         """
-        if at - self._looked_at > self._longest_pause:
+        if self._looked_at is not None and at - self._looked_at > self._longest_pause:
             self.forget()
+        known = {} if others is None else self._taken_over(others, at, renewed_at)
         self._looked_at = at
-        self._first_seen = {lease: self._first_seen.get(lease, at) for lease in leases}
-        return [one for one, since in self._first_seen.items() if at - since >= one.seconds]
+        self._since = {
+            lease: min(self._since.get(lease, at), known.get(lease, at)) for lease in leases
+        }
+        return [one for one, since in self._since.items() if at - since >= one.seconds]
+
+    def _taken_over(self, others: Sightings, at: float, renewed_at: float) -> Mapping[Lease, float]:
+        unseen = at - others.looked_at
+        pause = max(unseen, renewed_at - others.renewed_at)
+        if unseen < 0:  # of before the machine was started
+            return {}
+        if pause <= self._longest_pause:
+            return others.since
+        if self._looked_at is not None:  # this process has stood still as well
+            return {}
+        # Nobody was there to look, as where a worker is started now and then and drains. Whatever
+        # happened meanwhile, a live worker renews its lease within a third of it afterwards.
+        return {
+            lease: min(since + pause - lease.seconds / 3, at)
+            for lease, since in others.since.items()
+        }
 
     def forget(self) -> None:
         """Watch anew: nobody could renew a lease in the meantime."""
-        self._first_seen.clear()
+        self._since = {}

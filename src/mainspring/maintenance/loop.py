@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from mainspring.core import clock
@@ -26,15 +26,23 @@ class Loop(ABC):
 
 
 class Maintenance:
-    """Turns loops in a thread of its own, each when it is due; they are harmless to repeat."""
+    """Turns loops in a thread of its own, each when it is due; they are harmless to repeat.
 
-    def __init__(self, loops: Sequence[Loop]) -> None:
+    The first one has a step however soon it all ends.
+    """
+
+    def __init__(
+        self,
+        loops: Sequence[Loop],
+        close: Callable[[], object],
+        name: str = "mainspring-maintenance",
+    ) -> None:
+        """``close`` is called in the thread at its end; ``name`` is the thread's."""
         self._due = dict.fromkeys(loops, 0.0)
         self._changed = threading.Condition()
         self._is_stopping = False
-        self._thread = threading.Thread(
-            target=self._turn, name="mainspring-maintenance", daemon=True
-        )
+        self._close = close
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def add(self, loop: Loop) -> None:
         """Turn one more loop; before :meth:`start`."""
@@ -57,18 +65,28 @@ class Maintenance:
             self._changed.notify()
         self._thread.join(timeout)
 
-    def _turn(self) -> None:
-        while not self._is_stopping:
-            for loop, due in list(self._due.items()):
-                if due <= time.monotonic() + _SLACK:
-                    self._due[loop] = _NEVER  # before the step, so that a hurry during it counts
-                    pause = self._safely(loop)
-                    with self._changed:
-                        self._due[loop] = min(time.monotonic() + pause, self._due[loop])
-            with self._changed:
-                left = min(self._due.values()) - time.monotonic()
-                if left > 0 and not self._is_stopping:
-                    self._changed.wait(left)
+    def _run(self) -> None:
+        try:
+            while not self._turn():
+                pass
+        finally:
+            self._close()
+
+    def _turn(self) -> bool:
+        # Return True at the end.
+        for loop, due in list(self._due.items()):
+            if due <= time.monotonic() + _SLACK:
+                self._due[loop] = _NEVER  # before the step, so that a hurry during it counts
+                pause = self._safely(loop)
+                with self._changed:
+                    self._due[loop] = min(time.monotonic() + pause, self._due[loop])
+            if self._is_stopping:
+                return True
+        with self._changed:
+            left = min(self._due.values()) - time.monotonic()
+            if left > 0 and not self._is_stopping:
+                self._changed.wait(left)
+            return self._is_stopping
 
     def _safely(self, loop: Loop) -> float:
         try:

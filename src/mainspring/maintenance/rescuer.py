@@ -3,13 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from mainspring import signals
 from mainspring.backends.storage import LostWorker, Rescued, Storage, lease_ended
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import State
-from mainspring.core.leases import Leases
+from mainspring.core.leases import Leases, Sightings
 from mainspring.core.results import TaskResult
 from mainspring.exceptions import TaskTimeout
 from mainspring.maintenance.loop import Loop
@@ -23,6 +23,22 @@ _INTERVAL: Final = 1.0  # seconds between looks for the dead of this machine, at
 _LEASES: Final = 5.0  # seconds between looks for leases that ended, at most
 
 
+class Memory(Protocol):
+    """Keeps what was seen of leases, for the processes that come after this one."""
+
+    def renewed_at(self) -> float:
+        """Return when this process renewed its own lease, by ``time.monotonic()``."""
+
+    def read(self) -> Sightings | None:
+        """Return what was seen; None if nothing is known."""
+
+    def write(self, seen: Sightings) -> None:
+        """Keep what was seen."""
+
+    def forget(self) -> None:
+        """Have all processes watch anew."""
+
+
 class Rescuer(Loop):
     """Looks every second for dead workers of this machine, and less often for ended leases."""
 
@@ -33,10 +49,12 @@ class Rescuer(Loop):
         forget: Callable[[LostWorker], None],
         is_steady: Callable[[], bool],
         lease: int,
+        memory: "Memory | None" = None,
     ) -> None:
         """``is_steady`` tells whether leases can be renewed, as far as this worker can tell.
 
-        While nobody can write, or the machine sleeps, nobody's can, and nobody is dead.
+        While nobody can write, or the machine sleeps, nobody's can, and nobody is dead. ``memory``
+        keeps what has been seen of leases for other processes.
         """
         third = lease / SECOND / 3
         self._interval = min(third, _INTERVAL)
@@ -46,13 +64,14 @@ class Rescuer(Loop):
         self._find_lost = find_lost
         self._forget = forget
         self._is_steady = is_steady
+        self._memory = memory
         self._next_leases = 0.0
         self._seen: set[str] = set()
 
     def step(self, now: int) -> float:
         """Rescue what there is to rescue."""
         if not self._is_steady():
-            self._leases.forget()
+            self._watch_anew()
             return self._interval
         dead, moment = self._find_lost(), time.monotonic()
         is_due = moment >= self._next_leases
@@ -75,7 +94,19 @@ class Rescuer(Loop):
 
     def _silent(self, moment: float) -> list[LostWorker]:
         self._next_leases = moment + self._look_every
-        return [lease_ended(one) for one in self._leases.ended(self._storage.leases(), moment)]
+        leases = self._storage.leases()
+        if self._memory is None:
+            ended = self._leases.ended(leases, moment)
+        else:
+            renewed_at = self._memory.renewed_at()
+            ended = self._leases.ended(leases, moment, self._memory.read(), renewed_at)
+            self._memory.write(Sightings(self._leases.since, moment, renewed_at))
+        return [lease_ended(one) for one in ended]
+
+    def _watch_anew(self) -> None:
+        if self._memory is not None and self._leases.since:
+            self._memory.forget()
+        self._leases.forget()
 
 
 def tell_rescued(storage: Storage, rescued: Sequence[Rescued]) -> None:

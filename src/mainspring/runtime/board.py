@@ -7,12 +7,9 @@ lies a file for the stacks of its threads, written where it crashes and before i
 """
 
 import fcntl
-import hashlib
 import mmap
 import os
-import stat
 import struct
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
+from mainspring.runtime.own_folder import digest, folder, folders
 from mainspring.runtime.row_notes import RowNotes
 
 _SIZE: Final = 160 * 1024
@@ -107,7 +105,7 @@ class Board:
     @classmethod
     def create(cls, identity: str, worker_id: str) -> Self:
         """Make the board of a new worker on the store that ``identity`` tells."""
-        path = folder() / f"{_digest(identity)}-{worker_id}"
+        path = folder() / f"{digest(identity)}-{worker_id}"
         with path.open("xb") as file:
             file.write(_HEADER.pack(_MAGIC, False, False, False, 0).ljust(_SIZE, _END))
         return cls(path)
@@ -362,7 +360,7 @@ class NoBoard:
 
 def boards(identity: str) -> Iterator[Board]:
     """Yield the boards of this machine's other workers on the store that ``identity`` tells."""
-    for path in folder().glob(f"{_digest(identity)}-*"):
+    for path in _paths(identity):
         if path.name in _own:
             continue
         try:
@@ -375,25 +373,13 @@ def boards(identity: str) -> Iterator[Board]:
         yield board
 
 
+def _paths(identity: str) -> Iterator[Path]:
+    for place in folders():
+        yield from place.glob(f"{digest(identity)}-*")
+
+
 def _remove_unfinished(path: Path) -> None:
     # Its supervisor was killed before it had written anything.
     with suppress(FileNotFoundError):
         if time.time() - path.stat().st_mtime > _BIRTH:
             path.unlink()
-
-
-def folder() -> Path:
-    """Return the folder of this user's boards.
-
-    Raises ``PermissionError`` if others can write to it.
-    """
-    path = Path(tempfile.gettempdir()) / f"mainspring-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
-        raise PermissionError(f"{path} must be a folder that only its owner can write to.")
-    return path
-
-
-def _digest(identity: str) -> str:
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]

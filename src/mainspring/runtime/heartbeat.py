@@ -20,16 +20,17 @@ class Heartbeat(Loop):
     def __init__(self, worker: "Worker", lease: int) -> None:
         self._worker = worker
         self._interval = lease / SECOND / 3
-        self._renewed_at = -math.inf
+        self.renewed_at = -math.inf
+        """When the lease was renewed last, by ``time.monotonic()``."""
 
     def is_steady(self) -> bool:
         """Whether this worker could renew its lease when it was to."""
-        return time.monotonic() - self._renewed_at <= 2 * self._interval
+        return time.monotonic() - self.renewed_at <= 2 * self._interval
 
     def renew(self, now: int) -> bool:
         """Register the worker or renew its lease; False if it was not registered before."""
         is_known = self._worker.storage.heartbeat(self._worker.identity, now)
-        self._renewed_at = time.monotonic()
+        self.renewed_at = time.monotonic()
         return is_known
 
     def step(self, now: int) -> float:

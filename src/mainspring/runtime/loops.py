@@ -1,9 +1,10 @@
 """The maintenance loops that every worker turns."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mainspring.backends.base import MainspringBackend
 from mainspring.maintenance.finisher import Finisher
+from mainspring.maintenance.loop import Maintenance
 from mainspring.maintenance.pauses import Pauses
 from mainspring.maintenance.pruner import Pruner
 from mainspring.maintenance.rescuer import Rescuer
@@ -14,14 +15,17 @@ from mainspring.runtime import lost
 from mainspring.runtime.heartbeat import Heartbeat
 from mainspring.runtime.recaller import Recaller
 from mainspring.runtime.schedules import schedules_to_load
+from mainspring.runtime.sightings import SightingsFile
 
 if TYPE_CHECKING:
     from mainspring.maintenance.loop import Loop
     from mainspring.runtime.worker import Worker
 
+_PATIENCE: Final = 1.0  # seconds
+
 
 class Loops:
-    """Those of one worker."""
+    """The loops of one worker. The heartbeat has a thread of its own: no other holds it up."""
 
     def __init__(self, worker: "Worker", backend: MainspringBackend) -> None:
         storage, options = backend.storage, backend.config.options
@@ -33,18 +37,35 @@ class Loops:
             lambda dead: lost.forget(identity, dead),
             self.heartbeat.is_steady,
             options.lease,
+            # In a process's own memory, a worker dies with those that could rescue its work.
+            SightingsFile(identity, worker.identity.id, lambda: self.heartbeat.renewed_at)
+            if backend.supports_worker
+            else None,
         )
         self.stager = Stager(storage)
         self.finisher = Finisher(storage)
-        self.all: list[Loop] = [
-            self.heartbeat,
+        loops: list[Loop] = [
+            self.rescuer,  # first, as processes that end soon come to that one only
             Recaller(storage, worker.guard, worker.executor),
             Pauses(storage, storage.wake),
-            self.rescuer,
             self.stager,
             self.finisher,
             Pruner(storage, options.result_ttl),
             Vacuumer(storage),
         ]
         if not worker.options.drain:  # or it would not come to an end
-            self.all.append(Scheduler(backend, schedules_to_load(backend)))
+            loops.append(Scheduler(backend, schedules_to_load(backend)))
+        self.maintenance = Maintenance(loops, storage.close_thread)
+        self._pulse = Maintenance(
+            [self.heartbeat], storage.close_thread, name="mainspring-heartbeat"
+        )
+
+    def start(self) -> None:
+        """Start both threads."""
+        self._pulse.start()
+        self.maintenance.start()
+
+    def stop(self) -> None:
+        """Stop both after their present steps, for which it waits up to a second."""
+        self.maintenance.stop(_PATIENCE)
+        self._pulse.stop(_PATIENCE)

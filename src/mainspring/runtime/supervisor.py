@@ -208,7 +208,7 @@ class Supervisor:
             process = Worker(backend, worker, self._options, board)
             if process.threads is None:
                 process.guard.use_signal()
-            process.maintenance.add(Upkeep(process, supervisor))
+            process.loops.maintenance.add(Upkeep(process, supervisor))
             signal.signal(signal.SIGTERM, lambda *_: process.stop())
             process.run()
             if self._options.drain and not process.is_drained:

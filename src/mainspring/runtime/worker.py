@@ -11,7 +11,6 @@ from mainspring.core import clock
 from mainspring.core.jobs import Job, Outcome
 from mainspring.core.jobs import Worker as WorkerIdentity
 from mainspring.exceptions import StoreUnavailable
-from mainspring.maintenance.loop import Maintenance
 from mainspring.runtime.atomic import Atomic
 from mainspring.runtime.blockers import Blockers
 from mainspring.runtime.board import Board, NoBoard, ticks
@@ -72,7 +71,7 @@ class Worker:
             board,
             self._telling,
             options.draw_max_tasks(),
-            lambda: self.maintenance.hurry(self._loops.stager),
+            lambda: self.loops.maintenance.hurry(self.loops.stager),
         )
         self.inline = InlineLane(self.executor, self.waiting, self.holdings.finished, self.pace)
         if backend.supports_atomic_tasks:
@@ -89,8 +88,7 @@ class Worker:
         self._nudged = threading.Event()
         self._stopping = False
         self.keeper = Keeper(self)
-        self._loops = Loops(self, backend)
-        self.maintenance = Maintenance(self._loops.all)
+        self.loops = Loops(self, backend)
 
     def _new_rows(self, backend: MainspringBackend) -> RowRunner:
         return RowRunner(
@@ -127,13 +125,13 @@ class Worker:
         self.storage.wait_for_work(0)  # can be woken from now on, before the first looks
         self.keeper.start()
         self.guard.start()
-        self.maintenance.start()
+        self.loops.start()
         while not self._is_done():
             self._turn()
         self._wind_down()
         self.keeper.stop()
         self.guard.stop()
-        self.maintenance.stop(timeout=1)
+        self.loops.stop()
         self._retire()
 
     def stop(self) -> None:
@@ -157,7 +155,7 @@ class Worker:
         pause = _FIRST_RETRY
         while not self._is_done():
             try:
-                self._loops.heartbeat.renew(clock.now())
+                self.loops.heartbeat.renew(clock.now())
                 self.storage.find_paused()  # before the first claim
             except StoreUnavailable as error:
                 self._telling.store_failed(error)
@@ -198,9 +196,9 @@ class Worker:
             self.is_drained = self._stopping = True
             return
         try:
-            self._loops.rescuer.step(clock.now())
-            self._loops.stager.step(clock.now())
-            self._loops.finisher.step(clock.now())
+            self.loops.rescuer.step(clock.now())
+            self.loops.stager.step(clock.now())
+            self.loops.finisher.step(clock.now())
         except StoreUnavailable as error:
             self._telling.store_failed(error)
             self._after_failure()
@@ -213,7 +211,7 @@ class Worker:
         if self.holdings.finished or self._is_done():
             return
         if self.storage.wait_for_work(_IDLE):
-            self.maintenance.hurry(self._loops.stager)
+            self.loops.maintenance.hurry(self.loops.stager)
 
     def _run_inline(self) -> None:
         self.keeper.watch()
@@ -265,7 +263,7 @@ class Worker:
 
     def _most_room(self) -> int:
         # What the journal has room for, and what is left to do before this process is replaced.
-        if not self._loops.heartbeat.is_steady():
+        if not self.loops.heartbeat.is_steady():
             return 0  # others may soon take this worker for dead, and run what it has once more
         return min(self.board.room - len(self.waiting) - self.coroutines.load, self.holdings.left)
 

@@ -1,0 +1,90 @@
+"""What the workers of a machine have seen of leases, kept for those that come after them.
+
+A lease has ended when it was seen unrenewed for as long as it lasts, and a process may not live for
+so long: with ``--max-tasks``, or where workers are started now and then with ``--drain``. So each
+look is written to a small file beside the boards.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import MsgspecError
+
+from mainspring.core import clock, codec
+from mainspring.core.leases import Lease, Sightings
+from mainspring.runtime.own_folder import digest, folder
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class SightingsFile:
+    """The file of one store; nothing raises where it cannot be read or written."""
+
+    def __init__(self, identity: str, worker_id: str, renewed_at: Callable[[], float]) -> None:
+        """``identity`` is that of the store.
+
+        ``renewed_at`` returns when this worker, whose own lease is of no interest to it, had
+        renewed it last, by ``time.monotonic()``.
+        """
+        self._identity = identity
+        self._worker_id = worker_id
+        self.renewed_at = renewed_at
+
+    def read(self) -> Sightings | None:
+        """Return what was seen, by ``time.monotonic()``; None if nothing was since the boot."""
+        try:
+            boot, looked_at, renewed_at, rows = codec.decode(self._path().read_bytes())
+            if boot != _boot():
+                return None
+            since = {Lease(worker_id, heard, ends): at for worker_id, heard, ends, at in rows}
+            return Sightings(since, looked_at, renewed_at)
+        except (OSError, ValueError, TypeError, MsgspecError):  # there is none, or it is damaged
+            return None
+
+    def write(self, seen: Sightings) -> None:
+        """Keep what was seen; where this worker is the only one, nothing is kept."""
+        rows: list[Any] = [
+            [*lease, since]
+            for lease, since in seen.since.items()
+            if lease.worker_id != self._worker_id
+        ]
+        with suppress(OSError):
+            path = self._path()
+            if not rows:
+                path.unlink(missing_ok=True)
+                return
+            written = codec.encode([_boot(), seen.looked_at, seen.renewed_at, rows])
+            # At once, so that nobody reads half of it.
+            new = path.with_name(f"{path.name}-{os.getpid()}")
+            try:
+                new.write_bytes(written)
+                new.replace(path)
+            except OSError:  # the disk is full, for one
+                new.unlink(missing_ok=True)
+                raise
+
+    def forget(self) -> None:
+        """Have those that come watch anew."""
+        self.write(Sightings(_NOTHING, 0.0, 0.0))
+
+    def _path(self) -> Path:
+        return folder() / f"seen-{digest(self._identity)}"
+
+
+_NOTHING: Final[Mapping[Lease, float]] = {}
+
+
+@cache
+def _boot() -> str:
+    # Since when the stopwatch runs. Where the system does not tell, by the clock, to some minutes:
+    # if that is set, leases are watched anew.
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        started = clock.now() // clock.SECOND - int(time.monotonic())
+        return f"{os.uname().nodename}-{started // 600}"
