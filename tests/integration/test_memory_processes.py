@@ -13,6 +13,7 @@ import pytest
 from mainspring.runtime.board import boards
 from mainspring.runtime.process_pool import remove_boards
 
+from .databases import SiteDatabase
 from .waiting import wait_until
 
 SETUP = """
@@ -303,3 +304,42 @@ same.enqueue(2)
     _, errors = script.communicate(timeout=10)
     assert script.returncode == 1
     assert "StoreUnavailable: The process that held the queue has ended." in errors
+
+
+def test_a_pool_of_connections_is_not_shared(
+    run: Callable[[str], list[str]],
+    new_database: Callable[[str, Path], SiteDatabase],
+    tmp_path: Path,
+) -> None:
+    """Neither one that the script has used itself, nor its connections."""
+    data = new_database("postgresql", tmp_path)
+    try:
+        printed = run(f"""
+from django.conf import settings
+from django.db import connection, connections
+options = {{"pool": {{"min_size": 1, "max_size": 1}}}}
+settings.DATABASES = {{"default": {{**{data.settings!r}, "OPTIONS": options}}}}
+connections.settings = connections.configure_settings(settings.DATABASES)
+
+def ask(number):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s, pg_backend_pid()", [number])
+        return cursor.fetchone()
+
+_, ours = ask(0)
+connection.close()
+
+@task
+def selects(number):
+    found, pid = ask(number)
+    connection.close()
+    return found if pid != ours else -1
+
+print(list(selects.map(range(300)).values()) == list(range(300)))
+print(ask(1) == (1, ours))
+connection.close()
+connection.close_pool()
+""")
+    finally:
+        data.drop()
+    assert printed == ["True", "True"]

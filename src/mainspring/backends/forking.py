@@ -6,15 +6,13 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-from django.db import connections
+from mainspring.backends.inherited import disown, forget_threads, hold_connections
 
 logger = logging.getLogger("mainspring")
 
 _FOR_PARENT: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
-
-_inherited: list[Any] = []
 
 
 def fork(work: Callable[[], object]) -> int:
@@ -22,9 +20,10 @@ def fork(work: Callable[[], object]) -> int:
 
     The child ends with the status of a ``SystemExit`` of ``work``, with 1 where that raises
     anything else; nothing else of this process is ended or cleaned up there. SIGTERM ends it, and
-    it ignores SIGINT and SIGHUP, until ``work`` says otherwise.
+    it ignores SIGINT and SIGHUP, until ``work`` says otherwise. It has no connection of the parent.
     """
     _flush()
+    held = hold_connections()
     # A signal between the fork and the child's own handlers must not look like the parent's.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_PARENT)
     try:
@@ -43,6 +42,8 @@ def fork(work: Callable[[], object]) -> int:
         for number in (signal.SIGINT, signal.SIGHUP):  # the parent says what they mean
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_PARENT)
+        disown(held)
+        forget_threads()
         work()
         status = 0
     except SystemExit as leaving:
@@ -56,18 +57,9 @@ def fork(work: Callable[[], object]) -> int:
         os._exit(status)
 
 
-def disown_connections() -> None:
-    """Have a child process use none of the database connections of its parent.
-
-    To close one would end the parent's: they are kept, and nobody gets them.
-    """
-    for connected in connections.all(initialized_only=True):
-        _inherited.append(connected)
-        del connections[connected.alias]
-
-
 def _flush() -> None:
     # What is not written yet would be written by both.
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
-            stream.flush()
+            with suppress(OSError):  # its terminal or its reader is gone
+                stream.flush()

@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 from mainspring.backends.bells import PLACES, Waiting
 from mainspring.backends.channel import Channel, apart
 from mainspring.backends.database.vendors.signal_pipe import SignalPipe
-from mainspring.backends.forking import disown_connections, fork
+from mainspring.backends.forking import fork
 from mainspring.backends.memory import MemoryStorage
 from mainspring.backends.storage import LostWorker, Rescued, Storage
 from mainspring.conf import Config
@@ -106,7 +106,6 @@ class RemoteStorage(Storage):
 
         def serve() -> None:
             ours.close()
-            disown_connections()
             server = import_string("mainspring.backends.verb_server.VerbServer")
             server(storage, theirs, self._waiting).run(parent)
 

@@ -20,7 +20,7 @@ from operator import is_
 from typing import Any, Final, NoReturn
 
 from mainspring.backends.base import MainspringBackend
-from mainspring.backends.forking import disown_connections, fork
+from mainspring.backends.forking import fork
 from mainspring.backends.remote_storage import RemoteStorage
 from mainspring.core import registry
 from mainspring.runtime.board import boards
@@ -63,7 +63,6 @@ class ProcessPool:
 
     def _supervise(self, parent: int) -> NoReturn:
         gc.freeze()  # what the parent has made is no garbage of ours, and is not to be looked at
-        disown_connections()
         self.storage.close_thread()
         self.storage.end_process_with_it()
         sys.exit(_PoolSupervisor(self._options, self.storage, parent).run())

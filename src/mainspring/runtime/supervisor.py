@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, Final, NoReturn
 
-from django.db import connections
-
 from mainspring.backends.base import mainspring_backend
 from mainspring.backends.forking import fork
+from mainspring.backends.inherited import close_connections
 from mainspring.core import clock
 from mainspring.core.clock import SECOND
 from mainspring.exceptions import StoreUnavailable
@@ -221,7 +220,7 @@ class Supervisor:
             os.kill(pid, signal.SIGTERM)
 
     def _fork(self, work: Callable[[], object]) -> int:
-        connections.close_all()
+        close_connections()
         return fork(work)
 
     def _reap(self) -> None:
