@@ -1,5 +1,6 @@
 """The settings of a backend, parsed once and validated whole."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -21,6 +22,12 @@ _LONGEST: Final = 1e10  # seconds, some 300 years
 
 
 _BACKOFF: Final = exponential()
+
+QUEUE_NAME_RULE: Final = (
+    "a queue name is a string of 1 to 64 characters other than '*', without commas, NUL and "
+    "surrogates"
+)
+_is_queue_name: Final = re.compile(r"[^,\x00\ud800-\udfff]{1,64}").fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,16 +137,13 @@ def _queues(value: Any, where: str, errors: list[str]) -> frozenset[str]:
         return frozenset({"default"})
     wrong = [name for name in value if not is_queue_name(name)]
     if wrong:
-        errors.append(
-            f"{where}['QUEUES'] has {wrong[0]!r}: a queue name is a text of 1 to 64 characters "
-            "without commas and other than '*'."
-        )
+        errors.append(f"{where}['QUEUES'] has {wrong[0]!r}: {QUEUE_NAME_RULE}.")
     return frozenset(name for name in value if is_queue_name(name))
 
 
 def is_queue_name(name: object) -> bool:
-    """Whether a queue may have this name."""
-    return isinstance(name, str) and 1 <= len(name) <= 64 and "," not in name and name != "*"
+    """Return True if a queue may have this name: one rule for all stores."""
+    return isinstance(name, str) and name != "*" and _is_queue_name(name) is not None
 
 
 def _whole(least: int) -> Any:

@@ -191,7 +191,7 @@ def test_the_commands_take_a_backend(store: Store) -> None:
 def test_the_commands_refuse_what_is_no_queue(store: Store, subcommand: str) -> None:
     with pytest.raises(CommandError, match=r"names 'mial', which is not in .*\(default, mail\)"):
         command(store, subcommand, "mial")
-    with pytest.raises(CommandError, match=r"'\*' is no name of a queue"):
+    with pytest.raises(CommandError, match=r"'\*' cannot be a queue"):
         command(store, subcommand, "*", queues=())
     with pytest.raises(CommandError, match="no such alias"):
         command(store, subcommand, "mail", "--backend=no such alias")

@@ -169,7 +169,7 @@ def test_wrong_options_name_the_setting(key, value, said):
         ({"QUEUES": "default"}, "['QUEUES'] must be a list of queue names, not 'default' (str)"),
         ({"QUEUES": None}, "['QUEUES'] must be a list of queue names"),
         ({"QUEUES": {"a": 1}}, "['QUEUES'] must be a list of queue names"),
-        ({"QUEUES": ["a", 5]}, "['QUEUES'] has 5: a queue name is a text"),
+        ({"QUEUES": ["a", 5]}, "['QUEUES'] has 5: a queue name is a string"),
         ({"QUEUES": ["a", ["b"]]}, "['QUEUES'] has ['b']"),
         ({"QUEUES": [""]}, "['QUEUES'] has ''"),
         ({"QUEUES": ["*"]}, "['QUEUES'] has '*'"),

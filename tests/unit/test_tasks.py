@@ -137,7 +137,7 @@ BAD_VALUES = [
     ({"priority": "high"}, "priority must be a whole number"),
     ({"queue_name": "unknown"}, "Queue 'unknown' is not valid for backend"),
     ({"queue_name": ["mail"]}, "is not valid for backend"),
-    ({"queue_name": 5}, "Queue '5' is not valid for backend"),
+    ({"queue_name": 5}, "Queue 5 is not valid for backend"),
     ({"run_after": datetime(2030, 1, 1, tzinfo=UTC)}, "Backend does not support run_after"),
     ({"max_attempts": 0}, "max_attempts must be a whole number of at least 1, not 0"),
     ({"max_attempts": -1}, "max_attempts must be a whole number of at least 1, not -1"),

@@ -21,15 +21,15 @@ from mainspring.backends.function_facts import facts_of
 from mainspring.backends.map_plans import Wanted
 from mainspring.backends.map_reading import MapReader
 from mainspring.backends.mapping import gated
-from mainspring.backends.rules import Carried, carried_by, gate_for
+from mainspring.backends.rules import Carried, carried_by, gate_for, validate_queue
 from mainspring.backends.shared import shared_config
 from mainspring.backends.spooled_jobs import SpooledJobs
 from mainspring.backends.storage import Storage
 from mainspring.backends.waiting import await_until, wait_until
 from mainspring.core import clock, codec
 from mainspring.core.arguments import Arguments
-from mainspring.core.chunks import as_seen, parse_call_id
-from mainspring.core.ids import new_id
+from mainspring.core.chunks import as_seen, may_be_row_id, parse_call_id
+from mainspring.core.ids import is_id, new_id
 from mainspring.core.jobs import Job, State
 from mainspring.core.map_results import MapResult
 from mainspring.core.results import TaskResult
@@ -110,9 +110,7 @@ class MainspringBackend(BaseTaskBackend):
             raise InvalidTask("Task takes context but does not have a first argument of 'context'.")
         self._validate_priority(task.priority)
         self._validate_run_after(task.run_after)
-        queue_name: Any = task.queue_name
-        if not isinstance(queue_name, str) or (self.queues and queue_name not in self.queues):
-            raise InvalidTask(f"Queue '{task.queue_name}' is not valid for backend.")
+        validate_queue(task.queue_name, self.queues)
         if isinstance(task, Task):
             if task.atomic is True and not self.supports_atomic_tasks:
                 raise InvalidTask("Backend does not support atomic tasks: it has no transactions.")
@@ -292,7 +290,12 @@ class MainspringBackend(BaseTaskBackend):
         return await sync_to_async(self.get_map)(map_id)
 
     def read_map(self, map_id: str) -> MapReader:
-        """Return what reads a map, which need not exist."""
+        """Return what reads a map, which need not exist.
+
+        Raises ``TaskResultDoesNotExist`` for what cannot be the id of one.
+        """
+        if not is_id(map_id):
+            raise TaskResultDoesNotExist(map_id)
         return MapReader(self, map_id)
 
     def wait_for_map(self, map_id: str, timeout: float | None) -> None:
@@ -309,20 +312,26 @@ class MainspringBackend(BaseTaskBackend):
         if call := parse_call_id(known_id := _as_id(result_id)):
             found = self.read_map(call[0]).result_of(call[1])
         else:
-            jobs = self.storage.get_results([known_id])
+            jobs = self.storage.get_results([known_id]) if is_id(known_id) else ()
             found = TaskResult.from_job(jobs[0]) if jobs else None
-        if found is None:
+        # A row of a map is seen as the call that it begins with, whose id is another.
+        if found is None or found.id != known_id:
             raise TaskResultDoesNotExist(result_id)
         return found
 
     def cancel_result(self, result_id: str) -> bool:
         """Cancel one call; whether that was still possible. See :meth:`TaskResult.cancel`.
 
-        Raises ``ValueError`` for a call of a map that shares a row with others.
+        Raises ``ValueError`` for a call of a map that shares a row with others, and
+        ``TaskResultDoesNotExist`` for what cannot be the id of a call.
         """
         if call := parse_call_id(result_id):
             was_cancelled = self.read_map(call[0]).cancel_call(call[1])
+        elif not is_id(result_id):
+            raise TaskResultDoesNotExist(result_id)
         else:
+            if may_be_row_id(result_id):
+                self.get_result(result_id)  # raises for a row, which belongs to its map
             was_cancelled = bool(self.storage.cancel([result_id]))
         if was_cancelled and signals.task_cancelled.receivers:
             details = signals.Cancelled(self.get_result(result_id))

@@ -1,13 +1,13 @@
 """The rules by which a task's calls are run: whether they make sense, and what a call carries."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from django.tasks.exceptions import InvalidTask
 
-from mainspring.conf import Options
+from mainspring.conf import QUEUE_NAME_RULE, Options, is_queue_name
 from mainspring.core.gates import Gate, gate_of
 from mainspring.core.limits import Limit, Rate
 from mainspring.core.notes import encode_metadata
@@ -32,6 +32,14 @@ class Carried(NamedTuple):
     """JSON."""
     gate: Gate | None = None
     """What tells which limits a call has to wait for; None for none."""
+
+
+def validate_queue(name: Any, queues: Collection[str]) -> None:
+    """Raise ``InvalidTask`` unless ``name`` is in ``queues``, or if that is empty, any queue."""
+    if queues and not (isinstance(name, str) and name in queues):
+        raise InvalidTask(f"Queue {name!r} is not valid for backend.")
+    if not queues and not is_queue_name(name):
+        raise InvalidTask(f"Queue {name!r} is not valid for backend: {QUEUE_NAME_RULE}.")
 
 
 def carried_by(task: Task[..., Any], options: Options) -> Carried:

@@ -5,6 +5,7 @@ first one up to the first one of the next row. What happens to some calls of a r
 others, divides it.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
@@ -13,7 +14,7 @@ import msgspec
 
 from mainspring.core import codec
 from mainspring.core.columns import encode_columns, lists_of
-from mainspring.core.ids import new_id
+from mainspring.core.ids import is_id, new_id
 from mainspring.core.jobs import Job, Outcome, State
 
 MOST_CALLS: Final = 100_000_000_000
@@ -21,7 +22,11 @@ MOST_CALLS: Final = 100_000_000_000
 
 _PREFIX: Final = 20  # of a map's id, with which the ids of its rows begin
 _MAP: Final = "_map"
-_MERGES: Final = "2"  # with what the rest of the id of a merge begins; that of a row, with 0
+_MERGES: Final = "2"  # with what the rest of the id of a merge begins
+_ROWS: Final = "0"  # that of a row with calls
+
+# As written by call_id(): each call has one id.
+_is_index: Final = re.compile("0|[1-9][0-9]{0,10}").fullmatch
 
 type Kind = Literal["items", "lists", "calls"]
 """What a row's arguments are: a list of single arguments, one of lists of arguments, or, in a row
@@ -127,9 +132,14 @@ def call_id(map_id: str, index: int) -> str:
 def parse_call_id(result_id: str) -> tuple[str, int] | None:
     """Return a map's id and the number of the call; None for the id of no call of a map."""
     map_id, colon, index = result_id.partition(":")
-    if not colon or not index.isascii() or not index.isdigit() or len(index) > 11:
+    if not colon or not _is_index(index) or not is_id(map_id):
         return None
     return map_id, int(index)
+
+
+def may_be_row_id(job_id: str) -> bool:
+    """Return True if a row with calls of a map may have this id; 1 of 3,000 other ids looks so."""
+    return job_id[_PREFIX : _PREFIX + 1] == _ROWS and job_id[_PREFIX:].isdecimal()
 
 
 def new_map_id(moment: int) -> str:

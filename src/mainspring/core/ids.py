@@ -1,12 +1,15 @@
 """Identifiers of results: UUIDs of version 7 (RFC 9562), as 32 hexadecimal digits."""
 
 import os
+import re
 from struct import Struct
 from typing import Final
 
 _VERSION: Final = 7 << 12
 _VARIANT: Final = 2 << 62
 _RANDOM: Final = (1 << 62) - 1
+
+_is_id: Final = re.compile("[0-9a-f]{32}").fullmatch
 
 _halves: Final = Struct(">QQ").pack
 
@@ -33,6 +36,11 @@ def new_id(moment: int) -> str:
     return _halves(
         milliseconds << 16 | _VERSION | rest * 4096 // 1000, _VARIANT | random & _RANDOM
     ).hex()
+
+
+def is_id(text: str) -> bool:
+    """Return True if ``text`` is written as ids are: each store makes its own of other texts."""
+    return _is_id(text) is not None
 
 
 def first_id_at(moment: int) -> str:

@@ -13,7 +13,7 @@ from django.tasks.exceptions import InvalidTaskBackend
 from mainspring import __version__
 from mainspring.backends.base import MainspringBackend
 from mainspring.backends.storage import ANY_QUEUE
-from mainspring.conf import is_queue_name
+from mainspring.conf import QUEUE_NAME_RULE, is_queue_name
 from mainspring.exceptions import StoreUnavailable
 from mainspring.management.schedules import Schedules
 from mainspring.runtime.options import WorkerOptions
@@ -118,7 +118,7 @@ class Command(BaseCommand):
     def _pause_or_resume(self, is_pause: bool, alias: str, queue: str) -> None:
         backend = self._backend(alias)
         if not is_queue_name(queue):
-            raise CommandError(f"{queue!r} is no name of a queue.")
+            raise CommandError(f"{queue!r} cannot be a queue: {QUEUE_NAME_RULE}.")
         self._require_queues(backend, [queue], "The command")
         storage = backend.storage
         try:
@@ -242,4 +242,7 @@ def _queues(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len(set(names)) != len(names):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of different queue names")
+    for name in names:
+        if name != ANY_QUEUE and not is_queue_name(name):
+            raise argparse.ArgumentTypeError(f"{name!r} cannot be a queue: {QUEUE_NAME_RULE}")
     return names
