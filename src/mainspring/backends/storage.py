@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from mainspring.backends.map_storage import MapStorage
 from mainspring.backends.schedule_storage import ScheduleStorage
+from mainspring.backends.settle_storage import SettleStorage
 from mainspring.backends.transactions import Transaction
 from mainspring.core import clock, outcomes
 from mainspring.core.admission import Admitted
@@ -188,7 +189,7 @@ def _overdue(policy: Policy, stack: str) -> str:
     return f"{text} It was here:\n{stack}" if stack else text
 
 
-class Storage(MapStorage, ScheduleStorage):
+class Storage(SettleStorage, MapStorage, ScheduleStorage):
     """The verbs of one backend alias; one instance per process, used from many threads."""
 
     is_closed = False
@@ -237,13 +238,6 @@ class Storage(MapStorage, ScheduleStorage):
         :data:`~mainspring.core.ordering.FAIR_EVERY` starts with the oldest job instead.
         """
 
-    @abstractmethod
-    def settle(self, worker: Worker, outcomes: Sequence[Outcome]) -> list[str]:
-        """Store outcomes; return the ids of those whose claim no longer held and were dropped.
-
-        To store an outcome that is stored already, as after a lost answer, is no loss.
-        """
-
     def settle_and_claim(
         self,
         worker: Worker,
@@ -272,10 +266,6 @@ class Storage(MapStorage, ScheduleStorage):
     def stored(self, outcomes: Sequence[Outcome]) -> set[str]:
         """Return the ids of those outcomes that are stored as they are; likewise."""
         raise NotImplementedError
-
-    @abstractmethod
-    def release(self, worker: Worker, jobs: Sequence[Job]) -> int:
-        """Give back jobs that were claimed and not started; return how many claims still held."""
 
     @abstractmethod
     def heartbeat(self, worker: Worker, now: int) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from mainspring.core import clock
@@ -32,6 +33,7 @@ class Keeper:
         self._hurried = threading.Event()
         self._is_stopping = False
         self._next_claim = 0
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._turn, name="mainspring-keeper", daemon=True)
 
     def start(self) -> None:
@@ -66,26 +68,41 @@ class Keeper:
                 self._watching.set()
             try:
                 if is_hurried:
-                    self._worker.claim_ahead()
+                    self._exchange(self._worker.claim_ahead)
                 else:
                     self._tick(ticks())
             except StoreUnavailable:  # said by the worker
                 pause.wait(_AFTER_FAILURE)
-            except Exception:  # the worker's own thread meets it, too, and ends the process
+            except Exception:  # if it matters, the worker's own thread ends the process for it
                 logger.exception("The keeper failed; it goes on", extra={"loop": "Keeper"})
                 pause.wait(_AFTER_FAILURE)
         self._worker.storage.close_thread()
 
+    def _exchange(self, exchange: Callable[[], object]) -> None:
+        try:
+            exchange()
+        except StoreUnavailable:
+            raise
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def require_sound(self) -> None:
+        """Raise if an exchange has failed in this thread: what it had claimed, nobody runs."""
+        if self._failure is not None:
+            raise RuntimeError("The keeper has failed while it claimed") from self._failure
+
     def _tick(self, now: int) -> None:
         worker = self._worker
+        worker.storage.release_unanswered(worker.identity)
         worker.rows.tend(now, worker.is_stopping)
         finished_at = worker.holdings.oldest_finished_at()
         # Long ago, or, where the clock was set back, to come.
         if finished_at is not None and abs(clock.now() - finished_at) > _SETTLE_AFTER:
-            worker.settle()
+            self._exchange(worker.settle)
         if worker.has_leftovers and now - worker.claimed_at > _RELEASE_AFTER:
             worker.release_waiting()
             self._next_claim = now + 10 * _CLAIM_EVERY
         elif worker.is_occupied and now >= self._next_claim:
             self._next_claim = now + _CLAIM_EVERY
-            worker.claim_async()
+            self._exchange(worker.claim_async)

@@ -287,8 +287,8 @@ class Worker:
                 self.claimed_at = ticks()
 
     def _exchange(self, limit: int) -> int:
-        for lane in self._lanes:
-            lane.require_sound()
+        for thread in (*self._lanes, self.keeper):
+            thread.require_sound()
         limit = max(min(limit, self._most_room()), 0)  # as another thread may have claimed
         jobs = self.holdings.settle_and_claim(self.options.queues, limit)
         if limit:

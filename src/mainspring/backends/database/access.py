@@ -14,6 +14,7 @@ from mainspring.backends.database.admission import Admission
 from mainspring.backends.database.answers import Answer
 from mainspring.backends.database.claims import Demand
 from mainspring.backends.database.connections import WorkerConnections
+from mainspring.backends.database.doubts import Doubts
 from mainspring.backends.database.rescue import LostJobs
 from mainspring.backends.database.vendors import Dialect, dialect_of
 from mainspring.backends.storage import Storage
@@ -31,7 +32,8 @@ class DatabaseAccess(Storage):
     def __init__(self, config: Config) -> None:
         self._backend = config.alias
         self._options = config.options
-        self._demand = Demand(config.options.lease)
+        self._demand = Demand()
+        self._doubts = Doubts()
         self._prune_after = ""
         self._lost = LostJobs(config.alias, config.options.policy)
         self._admission = Admission(config.alias, self._reading, self._writing)

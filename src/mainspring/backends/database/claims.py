@@ -1,6 +1,5 @@
 """Claims: which ready jobs are taken, in the documented order."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -8,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from django.tasks.base import TASK_MAX_PRIORITY
 
 from mainspring.backends.storage import ANY_QUEUE
-from mainspring.core.clock import SECOND
 from mainspring.core.jobs import Job, State, Worker
 from mainspring.core.ordering import FAIR_EVERY
 
@@ -25,8 +23,6 @@ class Wanted(NamedTuple):
     limit: int
     is_fair_turn: bool
     """Whether to start with the job that has waited longest."""
-    doubtful: Sequence[int]
-    """Claims of which no answer came: what they took, nobody has, and is to be given back."""
     leave_out: Sequence[str] = ()
     """The queues that "*" does not stand for, beside those that are named."""
 
@@ -34,12 +30,9 @@ class Wanted(NamedTuple):
 class Demand:
     """Draws the claims of one backend alias in this process."""
 
-    def __init__(self, lease: int) -> None:
-        """For ``lease`` microseconds, a claim without an answer may still turn out to be made."""
-        self._lease = lease / SECOND
+    def __init__(self) -> None:
         self._numbers = count(1)
         self._turns = count(1)
-        self._doubtful: dict[int, float] = {}
 
     def draw(
         self, worker: Worker, queues: Sequence[str], limit: int, leave_out: Sequence[str] = ()
@@ -47,18 +40,7 @@ class Demand:
         """Return a new claim of up to ``limit`` jobs."""
         number = worker.first_claim | next(self._numbers) & 0xFFFF_FFFF
         is_fair_turn = next(self._turns) % FAIR_EVERY == 0
-        return Wanted(number, queues, limit, is_fair_turn, self._in_doubt(worker), leave_out)
-
-    def doubt(self, wanted: Wanted) -> None:
-        """Take note that a claim failed in a way that does not tell whether it was made."""
-        self._doubtful[wanted.claim] = time.monotonic() + self._lease
-
-    def _in_doubt(self, worker: Worker) -> list[int]:
-        if not self._doubtful:
-            return []
-        now = time.monotonic()
-        self._doubtful = {claim: end for claim, end in self._doubtful.items() if end > now}
-        return [c for c in self._doubtful if worker.first_claim <= c <= worker.last_claim]
+        return Wanted(number, queues, limit, is_fair_turn, leave_out)
 
 
 class Claiming(Protocol):
@@ -90,10 +72,6 @@ class Claims:
 
     def take(self, dialect: Claiming, cursor: Any, wanted: Wanted) -> "list[Batch]":
         """Claim in the caller's transaction, first the first queue's; see :meth:`Storage.claim`."""
-        if wanted.doubtful:
-            cursor.executemany(
-                dialect.sql("release_claim"), [(claim,) for claim in wanted.doubtful]
-            )
         turn = _Turn(dialect, cursor, wanted.claim)
         batches: list[Batch] = []
         left = wanted.limit

@@ -1,5 +1,6 @@
 """The storage verbs that a worker uses, on connections of its own."""
 
+import time
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -86,13 +87,14 @@ class WorkerVerbs(DatabaseAccess):
         if self._paused:
             queues = [name for name in queues if name not in self._paused]
             limit = limit if queues else 0
+        self.release_unanswered(worker)
         wanted = self._demand.draw(worker, queues, limit, self._paused) if limit else None
         with self._own_connection() as connection:
             try:
                 return self._dialect.exchange(connection, outcomes, wanted, between)
             except BaseException:
                 if wanted is not None:
-                    self._demand.doubt(wanted)
+                    self._doubts.add(wanted.claim, time.monotonic())
                 raise
 
     def atomic(self) -> DatabaseTransaction:
@@ -138,6 +140,22 @@ class WorkerVerbs(DatabaseAccess):
         self._notify()
         return released
 
+    def release_unanswered(self, worker: Worker, *, is_last: bool = False) -> None:
+        """See :meth:`Storage.release_unanswered`."""
+        began = time.monotonic()
+        if not (is_last or self._doubts.are_due(began)):
+            return
+        claims = self._doubts.due(worker, None if is_last else began)
+        if not claims:
+            return
+        with self._reading() as cursor:
+            taken = self._dialect.find_taken(cursor, claims)
+        if taken:
+            with self._writing() as cursor:
+                cursor.executemany(self._dialect.sql("release"), taken)
+            self._notify()
+        self._doubts.looked(claims, began)
+
     def heartbeat(self, worker: Worker, now: int) -> bool:
         """See :meth:`Storage.heartbeat`."""
         with self._writing() as cursor:
@@ -150,6 +168,7 @@ class WorkerVerbs(DatabaseAccess):
 
     def retire(self, worker: Worker) -> None:
         """See :meth:`Storage.retire`."""
+        self.release_unanswered(worker, is_last=True)
         with self._writing() as cursor:
             cursor.execute(self._dialect.sql("retire"), (worker.token,))
 

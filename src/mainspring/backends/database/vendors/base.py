@@ -269,6 +269,12 @@ class Dialect(Waking):
 
     # Claiming and settling, on a worker's connection
 
+    def find_taken(self, cursor: Any, claims: Sequence[int]) -> Sequence[Row]:
+        """Return the ids of the jobs that some claims have taken, each with its claim."""
+        cursor.execute(self.sql("doubtful"), (codec.encode(claims).decode(),))
+        rows: Sequence[Row] = cursor.fetchall()
+        return rows
+
     @abstractmethod
     def exchange(
         self,

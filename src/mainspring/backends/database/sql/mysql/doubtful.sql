@@ -1,4 +1,4 @@
--- claim: list what some claims took, as their answers did not come.
+-- release_unanswered: list what some claims took, as their answers did not come.
 -- Inputs: the claims.
 -- Result: id, claim.
 SELECT id, claim

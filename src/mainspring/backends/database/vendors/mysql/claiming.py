@@ -33,8 +33,6 @@ class Claims:
 
     def take(self, cursor: Any, wanted: Wanted) -> list[Batch]:
         """See :meth:`Storage.claim`."""
-        if wanted.doubtful:
-            _give_back(cursor, wanted.doubtful)
         batches: list[Batch] = []
         left = wanted.limit
         for group in _groups(wanted):
@@ -108,10 +106,3 @@ def _mark(cursor: Any, claim: int, rows: Sequence[Row]) -> None:
     if rows:
         ids = tuple(row[2] for row in rows)
         cursor.execute(statement("mysql", "claim_chosen"), (claim, ids))
-
-
-def _give_back(cursor: Any, claims: Sequence[int]) -> None:
-    # Looked for without a lock: others settle what is found beside it.
-    cursor.execute(statement("mysql", "doubtful"), (tuple(claims),))
-    if taken := cursor.fetchall():
-        cursor.executemany(statement("mysql", "release"), taken)

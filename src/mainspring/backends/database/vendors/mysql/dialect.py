@@ -228,6 +228,12 @@ class MySQLDialect(Dialect):
 
     # Claiming and settling
 
+    def find_taken(self, cursor: Any, claims: Sequence[int]) -> Sequence[Row]:
+        """Look for them without a lock: others settle what is found beside it."""
+        cursor.execute(self.sql("doubtful"), (tuple(claims),))
+        rows: Sequence[Row] = cursor.fetchall()
+        return rows
+
     def exchange(
         self,
         connection: BaseDatabaseWrapper,

@@ -231,6 +231,12 @@ class PostgresDialect(AdmittingDialect):
 
     # Claiming and settling
 
+    def find_taken(self, cursor: Any, claims: Sequence[int]) -> Sequence[Row]:
+        """Give the claims as an array."""
+        cursor.execute(self.sql("doubtful"), (list(claims),))
+        rows: Sequence[Row] = cursor.fetchall()
+        return rows
+
     def exchange(
         self,
         connection: BaseDatabaseWrapper,

@@ -81,7 +81,7 @@ class Exchange:
         # Return the outcomes that were not settled, and what the first step of the claim took.
         settle, claim, other = RawCursor(raw), RawCursor(raw), RawCursor(raw)
         claim.format = Format.BINARY
-        if wanted is not None and not (outcomes or wanted.doubtful or is_pooled or between):
+        if wanted is not None and not (outcomes or is_pooled or between):
             self._claim(claim, wanted, groups[0][0], wanted.limit)  # one statement needs no more
             return [], claim.fetchall()
         with session.pipeline(raw):
@@ -93,8 +93,6 @@ class Exchange:
             if between is not None:
                 between(RawCursor(raw), lambda: max(settle.rowcount, 0) == len(outcomes))
             if wanted is not None:
-                if wanted.doubtful:
-                    other.execute(_sql("release_claims"), (list(wanted.doubtful),))
                 self._claim(claim, wanted, groups[0][0], wanted.limit)
             other.execute(b"COMMIT")
             # After the transaction: one that notifies holds a lock until it is on the disk.

@@ -1,0 +1,50 @@
+"""Doubts: claims of which no answer came. Nobody has what they took, until it is given back."""
+
+import threading
+from collections.abc import Collection
+from typing import Final
+
+from mainspring.core.jobs import Worker
+
+_FIRST: Final = 1.0  # seconds until the second look
+
+
+class Doubts:
+    """Those of one process: kept for good, and looked at less and less often.
+
+    Nothing tells when a server has done, or never will do, what it was sent on a connection that
+    broke: a claim may turn up after minutes. A look finds it at the latest when twice as long has
+    passed. What is in doubt was never handed out, so to give it back is harmless at any time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: dict[int, tuple[float, float]] = {}  # by claim: since when, when to look
+        self._next_at = float("inf")
+
+    def add(self, claim: int, now: float) -> None:
+        """Take note of a claim; ``now`` in seconds, on any stopwatch, the same for all calls."""
+        with self._lock:
+            self._since[claim] = now, now
+            self._next_at = min(self._next_at, now)
+
+    def are_due(self, now: float) -> bool:
+        """Return True if it is time to look for what some claims took."""
+        return now >= self._next_at
+
+    def due(self, worker: Worker, now: float | None = None) -> list[int]:
+        """Return the claims of a worker that are to be looked for; all of them without ``now``."""
+        with self._lock:
+            return [
+                claim
+                for claim, (_, at) in self._since.items()
+                if worker.first_claim <= claim <= worker.last_claim and (now is None or at <= now)
+            ]
+
+    def looked(self, claims: Collection[int], now: float) -> None:
+        """Take note that all that these claims had taken by ``now`` was given back."""
+        with self._lock:
+            for claim in claims:
+                since, _ = self._since[claim]
+                self._since[claim] = since, now + max(now - since, _FIRST)
+            self._next_at = min((at for _, at in self._since.values()), default=self._next_at)
