@@ -36,6 +36,14 @@ class WorkerStopped(TaskException):
     """The worker was ended while it ran this call, because a shutdown ran out of time."""
 
 
+class ErrorsOmitted(TaskException):
+    """Stands among the errors of a call with many attempts for those that are not kept."""
+
+
+class OutcomeRefused(TaskException):
+    """The store did not take what the call came to; the text has its reason."""
+
+
 class TaskTimeout(TaskException, TimeoutError):
     """The call took longer than its timeout. Raised inside the task, so that it can clean up."""
 

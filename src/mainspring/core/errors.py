@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from django.utils.module_loading import import_string
 
 from mainspring.core import clock, codec
+from mainspring.core.history import OMITTED
 
 _WITHOUT_TIMES: Final = 2  # fields
 
@@ -52,5 +53,7 @@ def unpacked(fields: Sequence[Any]) -> TaskError:
     if len(fields) == _WITHOUT_TIMES:
         return TaskError(*fields)
     path, text, started_at, finished_at, worker_id = fields
+    if path == OMITTED:  # its counts stand there
+        worker_id = None
     optional = clock.to_optional_datetime
     return TaskError(path, text, optional(started_at), optional(finished_at), worker_id)

@@ -1,20 +1,14 @@
 """What becomes of a claimed job: pure decisions that take the moment as an argument."""
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-from mainspring.core import codec
+from mainspring.core import codec, history
 from mainspring.core.clock import SECOND
 from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Job, Outcome, State
 from mainspring.core.limits import has_rates
-from mainspring.exceptions import (
-    DuplicateCall,
-    OutcomeLost,
-    TaskCancelled,
-    WorkerLost,
-    WorkerStopped,
-)
+from mainspring.exceptions import DuplicateCall, TaskCancelled, WorkerLost
 
 MAX_CRASHES: Final = 3
 """How many workers a call may take down, where neither its task nor its backend says."""
@@ -22,11 +16,6 @@ MAX_CRASHES: Final = 3
 _SUCCESSFUL: Final = State.SUCCESSFUL  # looked up on the enum, it takes 0.03 µs
 
 _WORKER_LOST: Final = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
-
-# Errors of attempts that ended through no fault of the task.
-_NO_FAILURES: Final = frozenset(
-    f"{kind.__module__}.{kind.__qualname__}" for kind in (WorkerLost, OutcomeLost, WorkerStopped)
-)
 
 
 def succeeded(
@@ -79,9 +68,7 @@ def failed(
 
 def failures_of(job: Job) -> int:
     """Return how many attempts have failed through the task's own doing."""
-    if job.errors is None:
-        return 0
-    return sum(path not in _NO_FAILURES for path, *_ in codec.decode(job.errors))
+    return 0 if job.errors is None else history.failures_in(job.errors)
 
 
 def snoozed(job: Job, now: int, after: int) -> Outcome:
@@ -106,8 +93,8 @@ def lost(
     At so many crashes (not: shutdowns) the job fails instead of taking down the next worker.
     """
     errors = _with_error(job.errors, error, started_at, now, worker_id)
-    crashes = sum(path == _WORKER_LOST for path, *_ in codec.decode(errors))
-    gives_up = error.exception_class_path == _WORKER_LOST and crashes >= max_crashes
+    is_crash = error.exception_class_path == _WORKER_LOST
+    gives_up = is_crash and history.crashes_in(errors) >= max_crashes
     return Outcome(
         job.id,
         job.claim or 0,
@@ -151,7 +138,7 @@ def cancelled_errors(stored: bytes | None, was_running: bool = False) -> bytes:
     """Return the errors of a job that is cancelled."""
     path = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
     when = "while it ran" if was_running else "before it started"
-    return codec.encode([*_decoded(stored), (path, f"{path}: cancelled {when}\n")])
+    return history.with_error(stored, (path, f"{path}: cancelled {when}\n"))
 
 
 def duplicate_errors(equal_id: str) -> bytes:
@@ -164,17 +151,13 @@ def duplicate_errors(equal_id: str) -> bytes:
 def _with_error(
     stored: bytes | None, error: TaskError, started_at: int, finished_at: int, worker_id: str
 ) -> bytes:
-    return codec.encode([*_decoded(stored), (*error[:2], started_at, finished_at, worker_id)])
-
-
-def _decoded(stored: bytes | None) -> list[Any]:
-    return [] if stored is None else codec.decode(stored)
+    return history.with_error(stored, (*error[:2], started_at, finished_at, worker_id))
 
 
 def _with_worker(stored: bytes | None, worker_id: str) -> bytes:
     if stored is None:
         return _only_worker(worker_id)
-    return codec.encode([*codec.decode(stored), worker_id])
+    return history.with_worker(stored, worker_id)
 
 
 @lru_cache(maxsize=16)

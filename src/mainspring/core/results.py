@@ -11,6 +11,7 @@ from django.tasks import TaskResultStatus, task_backends
 from mainspring.core import clock, codec, ordering, registry
 from mainspring.core.chunks import as_seen
 from mainspring.core.errors import TaskError, errors_in, packed, unpacked
+from mainspring.core.history import attempts_in, workers_in
 from mainspring.core.jobs import STATUS, Job
 from mainspring.core.notes import Progress, metadata_in, progress_in
 from mainspring.core.policy import carried_fields
@@ -116,13 +117,21 @@ class TaskResult[R](_Fields):
 
     @property
     def errors(self) -> list[TaskError]:
-        """The errors of all attempts, oldest first; a new list each time."""
+        """The errors of all attempts, oldest first; a new list each time.
+
+        Of more than 32, the first 8 and the last 24, and between them an
+        :class:`~mainspring.exceptions.ErrorsOmitted` that tells how many there were; fewer where
+        they are so long that they take more than 512 KiB.
+        """
         return list(self.error_log)
 
     @property
     def worker_ids(self) -> list[str]:
-        """The workers of all attempts, oldest first; a new list each time."""
-        return list(self.worker_log)
+        """The workers of all attempts, oldest first; of many, the first 8 and the last 24.
+
+        A new list each time.
+        """
+        return workers_in(self.worker_log)
 
     @property
     def return_value(self) -> R:
@@ -154,7 +163,7 @@ class TaskResult[R](_Fields):
     @property
     def attempts(self) -> int:
         """How often the call was started."""
-        return len(self.worker_log)
+        return attempts_in(self.worker_log)
 
     @property
     def available_at(self) -> datetime:

@@ -1,0 +1,119 @@
+"""The history of a call: the errors and the workers of its attempts, as many as are kept.
+
+Of a long one, the first and the last are kept, and of those between them how many there were: a
+call that is retried for weeks must not grow until no store takes it any more.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from mainspring.core import codec
+from mainspring.exceptions import ErrorsOmitted, OutcomeLost, WorkerLost, WorkerStopped
+
+FIRST: Final = 8
+"""How many of the first errors and workers are kept, whatever comes later."""
+LAST: Final = 24
+"""How many of the last ones."""
+MOST_BYTES: Final = 512 * 1024
+"""How many bytes of JSON the errors take together, the newest one's apart."""
+
+OMITTED: Final = f"{ErrorsOmitted.__module__}.{ErrorsOmitted.__qualname__}"
+"""Stands for a class in the entry that tells of what is left out."""
+
+_WORKER_LOST: Final = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
+
+# Errors of attempts that ended through no fault of the task.
+_NO_FAILURES: Final = frozenset(
+    f"{kind.__module__}.{kind.__qualname__}" for kind in (WorkerLost, OutcomeLost, WorkerStopped)
+)
+
+type _Entry = Sequence[Any]
+"""An error as stored: path, text, and, but for short ones, when it began, ended, and the worker."""
+
+
+def with_error(stored: bytes | None, entry: _Entry) -> bytes:
+    """Return stored errors with one more."""
+    entries = [*_decoded(stored), entry]
+    encoded = codec.encode(entries)
+    if len(entries) <= FIRST + LAST and len(encoded) <= MOST_BYTES:
+        return encoded
+    return codec.encode(_shortened(entries))
+
+
+def with_worker(stored: bytes, worker_id: str) -> bytes:
+    """Return the stored workers of earlier attempts with that of one more."""
+    workers = [*codec.decode(stored), worker_id]
+    if len(workers) <= FIRST + LAST:
+        return codec.encode(workers)
+    omitted = sum(one for one in workers if isinstance(one, int))
+    names = [one for one in workers if isinstance(one, str)]
+    omitted += len(names) - FIRST - LAST
+    return codec.encode([*names[:FIRST], omitted, *names[-LAST:]] if omitted else names)
+
+
+def attempts_in(workers: Sequence[str | int]) -> int:
+    """Return how many attempts the workers in a result stand for."""
+    if len(workers) <= FIRST + LAST:
+        return len(workers)
+    return sum(one if isinstance(one, int) else 1 for one in workers)
+
+
+def workers_in(workers: Sequence[str | int]) -> list[str]:
+    """Return the workers in a result, without what stands for those that are left out."""
+    return [one for one in workers if isinstance(one, str)]
+
+
+def failures_in(stored: bytes | None) -> int:
+    """Return how many attempts have failed through the task's own doing."""
+    return sum(_counts(entry)[0] for entry in _decoded(stored))
+
+
+def crashes_in(stored: bytes | None) -> int:
+    """Return how many workers have died while they ran the call."""
+    return sum(_counts(entry)[1] for entry in _decoded(stored))
+
+
+def _decoded(stored: bytes | None) -> list[Any]:
+    return [] if stored is None else codec.decode(stored)
+
+
+def _counts(entry: _Entry) -> tuple[int, int, int]:
+    # How many failures, crashes and other errors an entry stands for.
+    path = entry[0]
+    if path == OMITTED:
+        failures, crashes, others = map(int, entry[4].split(" "))
+        return failures, crashes, others
+    if path == _WORKER_LOST:
+        return 0, 1, 0
+    return (0, 0, 1) if path in _NO_FAILURES else (1, 0, 0)
+
+
+def _shortened(entries: list[_Entry]) -> list[_Entry]:
+    first, between, last = _parted(entries)
+    while last[1:] and len(last) > LAST:
+        between.append(last.pop(0))
+    size = sum(len(codec.encode(entry)) for entry in (*first, *last[:-1]))
+    while size > MOST_BYTES and (first or last[1:]):
+        dropped = last.pop(0) if last[1:] else first.pop()
+        size -= len(codec.encode(dropped))
+        between.append(dropped)
+    return [*first, _omission(between), *last] if between else [*first, *last]
+
+
+def _parted(entries: list[_Entry]) -> tuple[list[_Entry], list[_Entry], list[_Entry]]:
+    # The first ones, what tells of those that are left out, if any are, and the last ones.
+    for place, entry in enumerate(entries):
+        if entry[0] == OMITTED:
+            return entries[:place], [entry], entries[place + 1 :]
+    return entries[:FIRST], [], entries[FIRST:]
+
+
+def _omission(dropped: Sequence[_Entry]) -> _Entry:
+    failures, crashes, others = (
+        sum(numbers) for numbers in zip(*map(_counts, dropped), strict=True)
+    )
+    number = failures + crashes + others
+    text = f"{OMITTED}: {number:,} errors between the first and the last are not kept\n"
+    moments = [moment for entry in dropped for moment in entry[2:4] if moment is not None]
+    began, ended = min(moments, default=None), max(moments, default=None)
+    return OMITTED, text, began, ended, f"{failures} {crashes} {others}"
