@@ -275,3 +275,22 @@ async def take_care_soon() -> str:
 def one_each(a: int) -> int:
     """Return the number; of each one at a time."""
     return a
+
+
+@task
+async def cancel_all_others() -> int:
+    """Cancel all other asyncio tasks of the event loop; return how many there were."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for one in others:
+        one.cancel()
+    return len(others)
+
+
+@task(takes_context=True)
+async def cancel_oneself_and_note(context: TaskContext) -> str:
+    """Cancel the asyncio task that this runs in, note something down, and return."""
+    context.metadata["noted"] = "in time"
+    current = asyncio.current_task()
+    assert current is not None
+    current.cancel()
+    return "returned"

@@ -299,7 +299,7 @@ def test_nobody_looks_after_the_progress_of_what_has_ended(store: Store) -> None
     note.using(max_attempts=1).enqueue({}, "fail")
     worker = InlineWorker(store)
     worker.work_off()
-    assert worker.executor.notes == {}
+    assert worker.executor.notes.by_job == {}
 
 
 # The verb

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.tasks import TaskResultStatus
 
-from mainspring import TaskResult
+from mainspring import TaskResult, TaskTimeout
 from mainspring.core import clock
 from mainspring.core.jobs import State
 from mainspring.signals import Retried, TimedOut, task_retried, task_timed_out
@@ -70,11 +70,13 @@ def test_it_is_retried_like_any_other_failure(store: Store, task: Any) -> None:
 
 
 @pytest.mark.parametrize("task", [take_care, take_care_soon], ids=["sync", "async"])
-def test_it_can_clean_up_and_return(store: Store, task: Any) -> None:
+def test_it_can_clean_up_but_what_it_returns_comes_too_late(store: Store, task: Any) -> None:
     result = task.using(timeout=SHORT).enqueue()
     work_off(store)
     found = result.refresh()
-    assert (found.return_value, found.errors) == ("cleaned up: TaskTimeout", [])
+    assert found.status == TaskResultStatus.FAILED
+    assert [error.exception_class for error in found.errors] == [TaskTimeout]
+    assert found.errors[0].traceback.endswith("TaskTimeout: The call took longer than 0.01 s.\n")
 
 
 def test_what_is_quick_enough_or_has_no_timeout_is_left_alone(store: Store) -> None:

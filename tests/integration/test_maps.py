@@ -93,6 +93,20 @@ def test_what_a_task_raises_by_itself_is_its_own(site: Site, threads: int) -> No
     assert errors == ["mainspring.exceptions.TaskCancelled", "mainspring.exceptions.TaskTimeout"]
 
 
+@pytest.mark.parametrize("threads", [1, 2], ids=["main-thread", "threads"])
+def test_what_has_timed_out_has_failed_even_if_it_swallows_that(site: Site, threads: int) -> None:
+    site.worker("--processes=1", f"--threads={threads}")
+    values, errors = ask(
+        site,
+        "h = swallows.map(range(30))\n"
+        "h.wait(60)\n"
+        "tell(list(h.values(skip_failed=True)),\n"
+        "  [e.errors[-1].exception_class_path.rpartition('.')[2] for e in h.errors()])",
+    )
+    assert values == [number for number in range(30) if number % 10 != 3]
+    assert errors == ["TaskTimeout"] * 3
+
+
 def test_one_that_hangs_in_c_code_is_killed_alone(site: Site) -> None:
     site.settings["options"] = {"GRACE": 0.5}
     site.worker("--processes=2")

@@ -1,10 +1,12 @@
 import asyncio
+import gc
 import traceback
+import weakref
 
 import pytest
 
 from mainspring import Task, TaskError
-from mainspring.core.calls import MAX_TRACEBACK, Call, describe
+from mainspring.core.calls import MAX_TRACEBACK, Call, describe, let_go
 from tests.unit import tasks
 
 
@@ -93,3 +95,57 @@ def test_of_a_long_text_the_middle_is_left_out():
     assert text.startswith("Traceback")
     assert text.endswith("xend\n")
     assert "characters …]" in text
+
+
+class Big:
+    pass
+
+
+def failing():
+    """Fail with much in a variable, in frames that have their own errors in variables."""
+    big = Big()
+    alive.add(big)
+    try:
+        raise ValueError("first")
+    except ValueError as error:
+        kept = error
+        raise ExceptionGroup("all", [LookupError("second"), kept]) from kept
+
+
+alive = weakref.WeakSet()
+
+
+def test_what_is_let_go_keeps_nothing_alive():
+    gc.disable()
+    try:
+        error = raised_by(failing)
+        assert len(alive) == 1
+        let_go(error)
+        assert len(alive) == 0
+        assert error.__traceback__ is None
+        assert str(error.__cause__) == "first"
+    finally:
+        gc.enable()
+
+
+def raised_by(call):
+    try:
+        call()
+    except BaseException as caught:
+        return caught
+
+
+def let_go_of_another(handled):
+    """While one is handled, let go of an error that it led to."""
+    try:
+        raise handled
+    except KeyError:
+        error = raised_by(failing)
+        error.__cause__.__context__ = handled
+        let_go(error)
+
+
+def test_what_the_caller_handles_is_left_as_it_is():
+    handled = KeyError("handled")
+    let_go_of_another(handled)
+    assert handled.__traceback__ is not None

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,57 @@ def test_a_call_is_told_once(guard: Guard) -> None:
     cancelling.start()
     assert isinstance(in_thread(run), TaskCancelled)
     cancelling.join()
+
+
+def test_what_has_swallowed_it_is_told_again() -> None:
+    guard, one = Guard(NoBoard(), grace=100_000), job()
+    guard.start()
+
+    def run() -> int:
+        guard.enter(one, ticks(), SHORT)
+        told = 0
+        while told < 3:
+            with suppress(OSError):  # a TaskTimeout is one
+                spin()
+            told += 1
+        assert isinstance(guard.leave(one.id), TaskTimeout)
+        return told
+
+    assert in_thread(run) == 3
+    guard.stop()
+    assert guard.told == {}
+
+
+def test_what_must_not_be_left_half_done_is_spared(guard: Guard) -> None:
+    one, began, told = job(), threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def run() -> Any:
+        guard.enter(one, ticks(), LONG)
+        with pytest.raises(TaskCancelled, match="cancelled"):
+            save()
+        assert done == ["saved"]
+        return guard.leave(one.id)
+
+    def save() -> None:
+        with guard.sparing(one.id):
+            began.set()
+            assert told.wait(10)
+            for _ in range(10_000):
+                pass
+            done.append("saved")
+
+    def cancel() -> None:
+        assert began.wait(10)
+        with guard.sparing(one.id):  # beside the call, which does not concern it
+            guard.cancel(one.id)
+        told.set()
+
+    cancelling = threading.Thread(target=cancel)
+    cancelling.start()
+    assert isinstance(in_thread(run), TaskCancelled)
+    cancelling.join()
+    assert guard.told == {}
 
 
 def test_nothing_is_raised_once_a_call_has_left(guard: Guard) -> None:
@@ -241,6 +293,27 @@ def test_a_call_in_the_main_thread_is_told_out_of_a_sleep(
         hang()
     main_guard.in_main = None
     assert isinstance(main_guard.leave(one.id), TaskTimeout)
+
+
+def test_in_the_main_thread_what_must_not_be_left_half_done_is_spared(
+    main_guard: Guard, board: Board
+) -> None:
+    one, done = job(), list[str]()
+
+    def save() -> None:
+        with main_guard.sparing(one.id):
+            main_guard.cancel(one.id)
+            for _ in range(1000):
+                pass
+            done.append("saved")
+
+    board.start(one.id, 0, ticks(), LONG)
+    main_guard.in_main = one
+    with pytest.raises(TaskCancelled, match="cancelled"):
+        save()
+    main_guard.in_main = None
+    assert done == ["saved"]
+    assert isinstance(main_guard.leave(one.id), TaskCancelled)
 
 
 def test_the_next_call_in_the_main_thread_is_not_told_of_the_last_one(

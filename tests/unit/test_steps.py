@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -362,3 +363,34 @@ def test_a_coroutine_that_is_closed_half_way_cleans_up() -> None:
 
     asyncio.run(main())
     assert done == ["finally"]
+
+
+def told_twice(steps: Steps, pause: float = 0.05) -> None:
+    """Tell a coroutine to end twice, with a pause in between."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(pause, steps.tell, TaskTimeout("once"))
+    loop.call_later(2 * pause, steps.tell, TaskTimeout("again"))
+
+
+def test_what_has_swallowed_it_is_told_again() -> None:
+    async def work() -> None:
+        with suppress(OSError):
+            await asyncio.sleep(LONG)
+        await asyncio.sleep(LONG)
+
+    with pytest.raises(TaskTimeout, match="again"):
+        run(work, beside=told_twice)
+
+
+def test_what_still_handles_it_is_not_told_again() -> None:
+    async def work() -> None:
+        try:
+            await asyncio.sleep(LONG)
+        finally:
+            await asyncio.sleep(0.2)
+            done.append("cleaned up")
+
+    done: list[str] = []
+    with pytest.raises(TaskTimeout, match="once"):
+        run(work, beside=told_twice)
+    assert done == ["cleaned up"]

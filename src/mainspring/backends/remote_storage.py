@@ -25,7 +25,7 @@ from mainspring.backends.storage import LostWorker, Rescued, Storage
 from mainspring.conf import Config
 from mainspring.core.chunks import Division
 from mainspring.core.jobs import Job, Outcome, Worker
-from mainspring.exceptions import StoreUnavailable
+from mainspring.exceptions import StoreUnavailable, TaskTimeout
 
 CHANNEL: Final = b"c"
 """Sent with the other end of a new channel."""
@@ -141,7 +141,7 @@ class RemoteStorage(Storage):
         except BaseException as error:
             # What ends a task can come in between: the next to ask must not get this answer.
             self.close_thread()
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not isinstance(error, TaskTimeout):
                 self._is_gone(error)
             raise
         if not succeeded:

@@ -1,7 +1,9 @@
 """Calling a task: what it returned or raised, as a value."""
 
+import sys
 from collections.abc import Callable
-from inspect import iscoroutinefunction
+from contextlib import suppress
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, iscoroutinefunction
 from traceback import format_exception
 from types import TracebackType
 from typing import Any, Final, NamedTuple
@@ -13,6 +15,11 @@ MAX_TRACEBACK: Final = 50_000  # characters
 _HALF: Final = MAX_TRACEBACK // 2
 _MOST_FRAMES: Final = 200
 _MOST_CHAINED: Final = 10
+_MOST_RELEASED: Final = 10_000  # exceptions: a group may have many
+# Before Python 3.13, to clear the frame of a suspended coroutine closes that.
+_SUSPENDING: Final = (
+    CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR if sys.version_info < (3, 13) else 0
+)
 
 
 class Call(NamedTuple):
@@ -74,3 +81,35 @@ def describe(error: BaseException) -> TaskError:
 
 def _escaped(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
+
+
+def let_go(error: BaseException) -> None:
+    """Free what an exception keeps alive: the variables of all frames that it went through.
+
+    For an exception that has been described and told. A frame that has it in a variable makes a
+    circle with it, which only a full collection would find. What the caller is handling at this
+    moment, and what led to that, is left as it is.
+    """
+    seen, handled = set[int](), sys.exception()
+    while handled is not None and id(handled) not in seen:
+        seen.add(id(handled))
+        handled = handled.__context__
+    waiting: list[BaseException | None] = [error]
+    while waiting and len(seen) < _MOST_RELEASED:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        _clear_frames(one.__traceback__)
+        one.__traceback__ = None
+        waiting += (one.__cause__, one.__context__)
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+
+
+def _clear_frames(traceback: TracebackType | None) -> None:
+    while traceback is not None:
+        frame, traceback = traceback.tb_frame, traceback.tb_next
+        if not frame.f_code.co_flags & _SUSPENDING:
+            with suppress(RuntimeError):  # it runs, or is suspended
+                frame.clear()

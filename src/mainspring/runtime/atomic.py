@@ -17,6 +17,7 @@ from django.db.transaction import TransactionManagementError
 from mainspring.backends.storage import Storage
 from mainspring.backends.transactions import Hooks, Noted, Transaction
 from mainspring.core import clock, outcomes
+from mainspring.core.calls import let_go
 from mainspring.core.jobs import Job, Outcome, State
 from mainspring.exceptions import StoreUnavailable
 from mainspring.runtime.board import Board, NoBoard, ticks
@@ -43,6 +44,8 @@ class Within:
     noted: Noted | None = None
     error: BaseException | None = None
     """What the task raised."""
+    was_interrupted: bool = False
+    """Whether the task was told to end: nobody knows what state the connection is in."""
 
     def save(self, job: Job, metadata: bytes | None) -> None:
         """Keep metadata until it is stored together with the outcome."""
@@ -141,7 +144,8 @@ class Atomic:
         attempt = self._attempt(batch.transaction, job)
         if batch.attempts and self._met_another(batch.transaction, attempt):
             self._apart_until = ticks() + _APART
-            self._abandon(batch, job)
+            batch.attempts.append(attempt)
+            self._abandon(batch)
             return
         batch.attempts.append(attempt)
         batch.room -= 1
@@ -153,10 +157,10 @@ class Atomic:
         # What the tasks before it have locked may be in the way of others, and this one pays.
         return attempt.error is not None and transaction.is_conflict(attempt.error)
 
-    def _abandon(self, batch: _Batch, job: Job) -> None:
+    def _abandon(self, batch: _Batch, *jobs: Job) -> None:
         self._batch = None
         batch.transaction.roll_back()
-        self._execute_again([*(attempt.job for attempt in batch.attempts), job])
+        self._execute_again(batch.attempts, *jobs)
 
     # Each
 
@@ -164,8 +168,12 @@ class Atomic:
         if (transaction := self._new_transaction(job)) is not None:
             self._finish(transaction, [self._attempt(transaction, job)])
 
-    def _execute_again(self, jobs: Sequence[Job]) -> None:
+    def _execute_again(self, attempts: Sequence[_Attempt], *others: Job) -> None:
         # Nothing that they did is left: for who reads the journal, they have not started.
+        jobs = [*(attempt.job for attempt in attempts), *others]
+        for attempt in attempts:
+            if attempt.error is not None:
+                let_go(attempt.error)
         self._board.settled({job.id for job in jobs})
         for job in jobs:
             self._execute_alone(job)
@@ -193,7 +201,9 @@ class Atomic:
             except TransactionManagementError as error:
                 within.error = error
                 outcome = self._executor.fail(job, outcome.last_attempted_at or 0, error)
-        if outcome.state != State.SUCCESSFUL:
+        if within.was_interrupted:
+            transaction.is_broken = True
+        elif outcome.state != State.SUCCESSFUL:
             transaction.undo()
         self._learn(job, ticks() - began)
         return _Attempt(job, outcome, within.noted, within.error, hooks)
@@ -209,7 +219,7 @@ class Atomic:
             transaction.roll_back()
             *others, culprit = attempts
             self._give_up(culprit)
-            self._execute_again([attempt.job for attempt in others])
+            self._execute_again(others)
             return
         settled = [attempt.outcome for attempt in attempts]
         noted = [attempt.noted for attempt in attempts if attempt.noted is not None]
@@ -239,11 +249,10 @@ class Atomic:
                 time.sleep(uniform(*_PAUSE))  # noqa: S311
 
     def _try_again(self, attempts: Sequence[_Attempt], error: StoreUnavailable) -> None:
-        jobs = [attempt.job for attempt in attempts]
-        if len(jobs) > 1:
-            self._execute_again(jobs)
+        if len(attempts) > 1:
+            self._execute_again(attempts)
             return
-        (job,) = jobs
+        job = attempts[0].job
         logger.warning(
             "The transaction of task id=%s path=%s was not stored; the task is run again: %s",
             job.id,
@@ -255,7 +264,7 @@ class Atomic:
 
     def _blame(self, attempts: Sequence[_Attempt], error: Exception) -> None:
         if len(attempts) > 1:  # each by itself, it shows whose fault it is
-            self._execute_again([attempt.job for attempt in attempts])
+            self._execute_again(attempts)
             return
         (attempt,) = attempts
         error.add_note("Raised when what the task wrote was to be committed.")
@@ -264,7 +273,7 @@ class Atomic:
     def _drop(self, attempts: Sequence[_Attempt], lost: set[str]) -> None:
         gone = [attempt.outcome for attempt in attempts if attempt.job.id in lost]
         self._settled(gone, [outcome.id for outcome in gone])
-        self._execute_again([attempt.job for attempt in attempts if attempt.job.id not in lost])
+        self._execute_again([attempt for attempt in attempts if attempt.job.id not in lost])
 
     def _fail(self, job: Job, started_at: int, noted: Noted | None, error: BaseException) -> None:
         outcome = self._executor.fail(job, started_at, error)
@@ -284,6 +293,8 @@ class Atomic:
                 job, noted = attempt.job, attempt.noted
                 told = job if noted is None else job._replace(metadata=noted.metadata)
                 self._executor.telling.tell(told, attempt.outcome, attempt.error)
+            if attempt.error is not None:
+                let_go(attempt.error)
             if attempt.hooks is not None:
                 self._executor.call_hooks(attempt.job, attempt.hooks)
         tidy_connections()

@@ -2,24 +2,21 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, overload
 
-from asgiref.sync import sync_to_async
 from django.tasks import task_backends
 
 from mainspring.backends.base import MainspringBackend
 from mainspring.core import clock, codec, outcomes
-from mainspring.core.calls import Call, describe
+from mainspring.core.calls import Call, describe, let_go
 from mainspring.core.chunks import spec_of
 from mainspring.core.context import TaskContext
 from mainspring.core.failures import outcome_of_failure
 from mainspring.core.jobs import Job, Outcome, Worker
-from mainspring.core.notes import Notes
 from mainspring.core.policy import Policy
 from mainspring.exceptions import Discard, Retry, Snooze, StoreUnavailable
 from mainspring.runtime.board import Board, NoBoard, ticks
@@ -27,11 +24,13 @@ from mainspring.runtime.guard import Guard
 from mainspring.runtime.isolation import (
     Surroundings,
     atidy_connections,
+    close_connections,
     context_for_tasks,
     has_connections,
     tidy_connections,
 )
 from mainspring.runtime.known_tasks import KnownTasks
+from mainspring.runtime.running_notes import RunningNotes
 from mainspring.runtime.steps import Steps
 from mainspring.runtime.task_signals import TaskSignals
 
@@ -58,10 +57,9 @@ class Executor:
         self._storage = backend.storage
         self.tasks = KnownTasks(backend.config.options.policy, self._storage.get_results)
         self._guard = guard or Guard(board)
-        self.notes: dict[str, Notes] = {}
-        """Those of the calls that run, for their progress to be saved."""
         self._alias = backend.alias
         self._max_payload = backend.config.options.max_payload
+        self.notes = RunningNotes(self._storage, self._guard, self._max_payload)
         self._worker = worker
         self._board = board
         self._surroundings = Surroundings()
@@ -104,6 +102,7 @@ class Executor:
             started_at, began = clock.now(), monotonic_ns() // 1000
             self._board.start(job.id, started_at, began, timeout)
             told: BaseException | None = None
+            ended: _Ended | None = None
             try:
                 try:
                     if self.telling.hears_started or call.takes_context:
@@ -119,17 +118,17 @@ class Executor:
                     guard.in_main = None
                     if guard.running or guard.told:
                         told = guard.leave(job.id)
-                job, outcome = self._succeeded(job, started_at, value)
+                job, outcome = self._succeeded(job, started_at, value, told)
             except BaseException as error:  # noqa: BLE001 # a task may raise SystemExit and the like
                 # In here, so that the log gets the traceback.
-                outcome = self._raised(job, policy, started_at, error, told, within)
+                outcome, ended = self._raised(job, policy, started_at, error, told, within)
             else:
                 is_heard = within is None and self.telling.hears_finished
                 self.telling.tell_finished(job, outcome, is_heard)
             self._board.end(job.id)
             self._surroundings.restore()
-            if has_connections():
-                tidy_connections(None if within is None else within.alias)
+            if ended is not None or has_connections():
+                self._tidy_after(within, ended)
         except BaseException as error:  # noqa: BLE001 # not the task's: ours, or what is stored
             return self._given_up(job, error, within)
         return outcome
@@ -142,13 +141,21 @@ class Executor:
         error: BaseException,
         told: BaseException | None,
         within: "Within | None",
-    ) -> Outcome:
+    ) -> "tuple[Outcome, _Ended]":
         # What it was told may have come in the midst of leaving.
-        reason = reason_of(error, self._guard.leave(job.id) or told)
+        told = self._guard.leave(job.id) or told
+        reason = reason_of(error, told)
         self._surroundings.restore()  # telling of the error takes the usual recursion limit
-        job, outcome = self._failed(job, policy, started_at, reason)
-        self._ended(job, outcome, reason, within)
-        return outcome
+        if told is not None:
+            self.close_interrupted(within)
+        if self.notes.by_job:
+            job = self.notes.end_failed(job)
+        outcome = self._failed(job, policy, started_at, reason)
+        if within is None:
+            self.telling.tell_ended(job, outcome, reason)
+        else:
+            within.error = reason
+        return outcome, (reason, told)
 
     def _given_up(self, job: Job, error: BaseException, within: "Within | None" = None) -> Outcome:
         # The call fails for good, and with it no other one: a worker that dies takes others along.
@@ -163,7 +170,7 @@ class Executor:
             extra={"task_id": job.id, "task_path": job.task_path},
         )
         self._guard.leave(job.id)
-        self.notes.pop(job.id, None)
+        self.notes.forget(job)
         if is_started:
             self._board.end(job.id)
         self._surroundings.restore()
@@ -192,6 +199,19 @@ class Executor:
         if within is None:
             self.commit()  # others' transaction, which this task is not to write in
         tidy_connections(None if within is None else within.alias)
+
+    def close_interrupted(self, within: "Within | None" = None) -> None:
+        """Close what this thread has open in databases, as a call in it was told to end."""
+        self._storage.close_thread()
+        if within is not None:
+            within.was_interrupted = True
+        close_connections(None if within is None else within.alias)
+
+    def _tidy_after(self, within: "Within | None", ended: "_Ended | None") -> None:
+        if has_connections():
+            tidy_connections(None if within is None else within.alias)
+        if ended is not None and within is None:  # else it is still to be told
+            _let_go(ended)
 
     def commit(self) -> None:
         """Settle what atomic tasks have done together in this thread, if anything."""
@@ -226,31 +246,26 @@ class Executor:
             started_at, began, timeout = clock.now(), ticks(), policy.timeout or 0
             self._board.start(job.id, started_at, began, timeout)
             told: BaseException | None = None
+            ended: _Ended | None = None
+            steps: Steps | None = None
             try:
-                await atidy_connections()
-                args, kwargs = codec.decode_call(job.arguments)
-                if self.telling.hears_started or call.takes_context:
-                    running = self.telling.running(job, started_at)
-                    if self.telling.hears_started:
-                        await self.telling.atell_started(running)
-                    if call.takes_context:
-                        args = [TaskContext(running, self._notes_of(job)), *args]
-                steps = Steps(call.func(*args, **kwargs), partial(self._board.step, job.id))
+                steps = await self._abegin(job, call, started_at)
                 self._guard.enter(job, began, timeout, steps.tell)
                 try:
                     value = await steps
                 finally:
                     told = self._guard.leave(job.id)
-                if call.takes_context:
-                    job = await sync_to_async(self._with_notes)(job)
-                job, outcome = self._succeeded(job, started_at, value)
+                if told is None:
+                    job = await self.notes.aend(job)
+                job, outcome = self._succeeded(job, started_at, value, told)
             except BaseException as error:  # noqa: BLE001
+                if steps is None and isinstance(error, asyncio.CancelledError):
+                    return self._unbegun(job)  # another task has cancelled this one
                 reason = reason_of(error, told)
+                ended = reason, told
                 self._surroundings.restore()
-                if call.takes_context:
-                    with suppress(asyncio.CancelledError):
-                        job = await sync_to_async(self._with_notes_of_failed)(job)
-                job, outcome = self._failed(job, policy, started_at, reason)
+                job = await self.notes.aend_failed(job)
+                outcome = self._failed(job, policy, started_at, reason)
                 await self.telling.atell_ended(job, outcome, reason)
             else:
                 await self.telling.atell_finished(job, outcome, self.telling.hears_finished)
@@ -258,9 +273,27 @@ class Executor:
             self._surroundings.restore()
             with suppress(asyncio.CancelledError):  # by the task itself
                 await atidy_connections()
+            if ended is not None:
+                _let_go(ended)
         except BaseException as error:  # noqa: BLE001 # as for execute()
             return self._given_up(job, error)
         return outcome
+
+    async def _abegin(self, job: Job, call: Call, started_at: int) -> Steps:
+        await atidy_connections()
+        args, kwargs = codec.decode_call(job.arguments)
+        if self.telling.hears_started or call.takes_context:
+            running = self.telling.running(job, started_at)
+            if self.telling.hears_started:
+                await self.telling.atell_started(running)
+            if call.takes_context:
+                args = [TaskContext(running, self.notes.new(job)), *args]
+        return Steps(call.func(*args, **kwargs), partial(self._board.step, job.id))
+
+    def _unbegun(self, job: Job) -> Outcome:
+        self.notes.forget(job)
+        self._board.end(job.id)
+        return outcomes.untouched(job)
 
     def _enter(self, job: Job, began: int, timeout: int) -> None:
         if self._guard.uses_signal:
@@ -278,68 +311,34 @@ class Executor:
             if self.telling.hears_started:
                 self.telling.tell_started(running)
             if call.takes_context:
-                args = [TaskContext(running, self._notes_of(job, within)), *args]
+                args = [TaskContext(running, self.notes.new(job, within)), *args]
         return args, kwargs
 
-    def _notes_of(self, job: Job, within: "Within | None" = None) -> Notes:
-        saves = self._storage.save_metadata if within is None else within.save
-
-        def save(metadata: bytes | None) -> None:
-            saves(job, metadata)
-
-        notes = Notes(job.metadata, save, self._max_payload, threading.Lock())
-        self.notes[job.id] = notes
-        return notes
-
-    def _with_notes(self, job: Job) -> Job:
-        # Saves what a task that returned has noted down; returns the job with it.
-        return self._with_saved_notes(job, StoreUnavailable)
-
-    def _with_notes_of_failed(self, job: Job) -> Job:
-        # What is not JSON is not worth a word more than the task's own error.
-        return self._with_saved_notes(job, (StoreUnavailable, TypeError, ValueError))
-
-    def _with_saved_notes(
-        self, job: Job, borne: type[Exception] | tuple[type[Exception], ...]
-    ) -> Job:
-        notes = self.notes.pop(job.id, None)
-        if notes is None:
-            return job
-        try:
-            notes.save()
-        except borne as error:
-            logger.warning(
-                "The metadata of task id=%s path=%s is not saved: %s",
-                job.id,
-                job.task_path,
-                error,
-                extra={"task_id": job.id, "task_path": job.task_path},
-            )
-        return job._replace(metadata=notes.saved)
-
-    def _ended(
-        self, job: Job, outcome: Outcome, error: BaseException, within: "Within | None"
-    ) -> None:
-        if within is None:
-            self.telling.tell_ended(job, outcome, error)
-        else:
-            within.error = error
-
-    def _succeeded(self, job: Job, started_at: int, value: Any) -> tuple[Job, Outcome]:
-        # And the job with what it has noted down; likewise below.
+    def _succeeded(
+        self, job: Job, started_at: int, value: Any, told: BaseException | None
+    ) -> tuple[Job, Outcome]:
+        # And the job with what it has noted down.
+        if told is not None:
+            raise told  # what has timed out, has timed out: what it returned came too late
         returned = None if value is None else codec.encode_value(value, self._max_payload)
-        if self.notes:
-            job = self._with_notes(job)
+        if self.notes.by_job:
+            job = self.notes.end(job)
         outcome = outcomes.succeeded(job, self._worker.id, started_at, clock.now(), returned)
         return job, outcome
 
-    def _failed(
-        self, job: Job, policy: Policy, started_at: int, error: BaseException
-    ) -> tuple[Job, Outcome]:
-        if self.notes:
-            job = self._with_notes_of_failed(job)
+    def _failed(self, job: Job, policy: Policy, started_at: int, error: BaseException) -> Outcome:
         now = clock.now()
-        return job, outcome_of_failure(job, policy, self._worker.id, started_at, now, error)
+        return outcome_of_failure(job, policy, self._worker.id, started_at, now, error)
+
+
+type _Ended = tuple[BaseException, BaseException | None]
+"""Why an attempt failed, and what it was told."""
+
+
+def _let_go(ended: _Ended) -> None:
+    for error in ended:
+        if error is not None:
+            let_go(error)
 
 
 def reason_of(error: BaseException, told: BaseException | None) -> BaseException:

@@ -2,16 +2,19 @@
 
 A task in the main thread is told by a signal, whose handler raises in it: that ends a sleep, a read
 and a lock's wait as well. One in another thread is told by CPython's own means, which take effect
-when it runs Python code again; an async one, at its next ``await``. Who does not end then is ended
-together with the process, by the supervisor.
+when it runs Python code again; an async one, at its next ``await``. A task that has swallowed what
+it was told is told again, but none that still handles it. Who does not end then is ended together
+with the process, by the supervisor.
 """
 
 import ctypes
 import logging
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from mainspring.core.jobs import Job
@@ -21,6 +24,9 @@ from mainspring.runtime.board import Board, NoBoard, ticks
 logger = logging.getLogger("mainspring")
 
 _TICK: Final = 0.05  # seconds
+_AGAIN: Final = 1_000_000  # microseconds
+_TELLINGS: Final = 5  # that a grace has room for
+_MOST_CHAINED: Final = 100
 _SIGNAL: Final = signal.SIGRTMIN + 3 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
 _set_async_exception: Final = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
@@ -41,7 +47,8 @@ class Running(NamedTuple):
 class Guard:
     """What runs in this process, until when."""
 
-    def __init__(self, board: Board | NoBoard) -> None:
+    def __init__(self, board: Board | NoBoard, grace: int = _TELLINGS * _AGAIN) -> None:
+        """``grace``: what a task has to end after it was told, in microseconds."""
         self.uses_signal = False
         """Whether sync tasks run in the main thread, and are told by a signal."""
         self.in_main: Job | None = None
@@ -49,6 +56,9 @@ class Guard:
         self.running: dict[str, Running] = {}
         self.told: dict[str, BaseException] = {}
         self.is_watching = False
+        self._told_at: dict[str, int] = {}
+        self._sparing: dict[str, BaseException | None] = {}  # and what they are to be told after it
+        self._again = min(grace // _TELLINGS, _AGAIN)
         self._board = board
         self._lock = threading.Lock()
         self._main_thread = 0
@@ -102,6 +112,7 @@ class Guard:
                 self.running.pop(job_id, None)
                 if running.tell is None and job_id in self.told:
                     _set_async_exception(ctypes.c_ulong(running.thread), None)
+        self._told_at.pop(job_id, None)
         return self.told.pop(job_id, None)
 
     def take(self, job_id: str) -> BaseException | None:
@@ -113,7 +124,37 @@ class Guard:
         with self._lock:
             if running is not None and running.tell is None and job_id in self.told:
                 _set_async_exception(ctypes.c_ulong(running.thread), None)
+            self._told_at.pop(job_id, None)
             return self.told.pop(job_id, None)
+
+    @contextmanager
+    def sparing(self, job_id: str) -> Iterator[None]:
+        """Tell a call of the calling thread nothing while it is in here, but right after.
+
+        For what is ours and must not be left half-done. Another thread may do it beside the call.
+        """
+        if not self._is_here(job_id):
+            yield
+            return
+        try:
+            with self._lock:
+                self._sparing[job_id] = None
+            yield
+        finally:
+            with self._lock:
+                error = self._sparing.pop(job_id, None)
+                if error is not None:
+                    self.told[job_id], self._told_at[job_id] = error, ticks()
+            if error is not None:
+                raise error
+
+    def _is_here(self, job_id: str) -> bool:
+        here = threading.get_ident()
+        job = self.in_main
+        if job is not None and job.id == job_id:
+            return here == self._main_thread
+        running = self.running.get(job_id)
+        return running is not None and running.tell is None and running.thread == here
 
     # Called by the guard's own thread and by others that know of something
 
@@ -140,24 +181,44 @@ class Guard:
         return found
 
     def _tell(self, job_id: str, error: BaseException) -> bool:
-        # Once for each call: what it is told in the middle of ending would come out of nowhere.
         with self._lock:
             running = next((one for one in self._all() if one.job.id == job_id), None)
             if running is None or job_id in self.told:
                 return False
-            self.told[job_id] = error
-            if running.tell is not None:
-                running.tell(error)
-            elif running.thread == self._main_thread:
-                signal.pthread_kill(running.thread, _SIGNAL)
+            if job_id in self._sparing:
+                self._sparing[job_id] = error
             else:
-                kind = ctypes.py_object(type(error))
-                _set_async_exception(ctypes.c_ulong(running.thread), kind)
+                self._raise_in(running, error)
         return True
+
+    def _tell_again(self, job_id: str) -> None:
+        # Not while it cleans up: what it is told in the middle of that would come out of nowhere.
+        with self._lock:
+            running = next((one for one in self._all() if one.job.id == job_id), None)
+            error = self.told.get(job_id)
+            if running is None or error is None or job_id in self._sparing:
+                return
+            if running.tell is not None or not _handles(running.thread, type(error)):
+                self._raise_in(running, type(error)(*error.args))
+
+    def _raise_in(self, running: Running, error: BaseException) -> None:
+        self.told[running.job.id], self._told_at[running.job.id] = error, ticks()
+        if running.tell is not None:
+            running.tell(error)
+        elif running.thread == self._main_thread:
+            signal.pthread_kill(running.thread, _SIGNAL)
+        else:
+            kind = ctypes.py_object(type(error))
+            _set_async_exception(ctypes.c_ulong(running.thread), kind)
 
     def _raise_in_main(self, *_: Any) -> None:
         job = self.in_main
-        if job is not None and (error := self.told.get(job.id)) is not None:
+        if job is None or (error := self.told.get(job.id)) is None:
+            return
+        if job.id in self._sparing:  # it has got there in the meantime
+            self._told_at.pop(job.id, None)
+            self._sparing[job.id] = self.told.pop(job.id)
+        else:
             raise error
 
     def _turn(self) -> None:
@@ -172,8 +233,23 @@ class Guard:
                 self.watch()
             now = ticks()
             for running in self._all():
-                is_late = running.timeout and running.began + running.timeout <= now
-                if is_late and running.job.id not in self.told:
-                    seconds = running.timeout / 1e6
-                    late = TaskTimeout(f"The call took longer than {seconds:g} s.")
-                    self._tell(running.job.id, late)
+                self._look_at(running, now)
+
+    def _look_at(self, running: Running, now: int) -> None:
+        told_at = self._told_at.get(running.job.id)
+        if told_at is not None:
+            if told_at + self._again <= now:
+                self._tell_again(running.job.id)
+        elif running.timeout and running.began + running.timeout <= now:
+            seconds = running.timeout / 1e6
+            self._tell(running.job.id, TaskTimeout(f"The call took longer than {seconds:g} s."))
+
+
+def _handles(thread: int, kind: type[BaseException]) -> bool:
+    """Return True if a thread is handling an exception of a kind, or one raised in doing so."""
+    error = sys._current_exceptions().get(thread)  # documented, and the only way
+    for _ in range(_MOST_CHAINED):
+        if error is None or isinstance(error, kind):
+            break
+        error = error.__context__
+    return isinstance(error, kind)

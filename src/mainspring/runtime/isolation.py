@@ -7,13 +7,16 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 from django.db import Error, connections
 from django.db.backends.signals import connection_created
 
 logger = logging.getLogger("mainspring")
+
+_LONGEST_CANCEL: Final = 1.0  # seconds
+_ACTIVE: Final = 1  # libpq's status of a connection that waits for an answer
 
 # The threads in which Django has opened a connection: most no-op tasks never do, and asking
 # Django for its open connections takes 1 µs.
@@ -68,6 +71,41 @@ def tidy_connections(spared: str | None = None) -> None:
             connection.close_if_unusable_or_obsolete()
 
 
+def close_connections(spared: str | None = None) -> None:
+    """Close the calling thread's connections, as a driver may have been interrupted.
+
+    But for that of the ``spared`` alias. What Django knows of such a connection need not be so: it
+    may be in a transaction, or wait for an answer.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.alias != spared:
+            _drop(connection)
+
+
+def _drop(connection: Any) -> None:
+    raw = connection.connection
+    if connection.vendor == "sqlite":
+        with suppress(Exception):
+            raw.rollback()  # as long as a statement is alive, to close it does not end that
+    elif raw is not None:
+        with suppress(Exception):
+            if connection.vendor == "postgresql" and raw.info.transaction_status == _ACTIVE:
+                _stop_statement(raw)
+        with suppress(Exception):
+            raw.close()  # a pool is to get it closed
+    _forget_transaction(connection)
+    with suppress(Exception):
+        connection.close()
+
+
+def _stop_statement(raw: Any) -> None:
+    # The server does not notice that nobody waits for it any more.
+    if hasattr(raw, "cancel_safe"):
+        raw.cancel_safe(timeout=_LONGEST_CANCEL)
+    else:  # psycopg2
+        raw.cancel()
+
+
 async def atidy_connections() -> None:
     """Do :func:`tidy_connections` in the thread in which async tasks use the database."""
     if _sync_thread.ident is None:
@@ -80,14 +118,18 @@ def _abandon(connection: Any) -> None:
     with suppress(Error), connection.wrap_database_errors:
         if connection.connection is not None:
             connection.connection.rollback()
+    _forget_transaction(connection)
+    with suppress(Error):
+        connection.close()
+
+
+def _forget_transaction(connection: Any) -> None:
     connection.in_atomic_block = False
     connection.savepoint_ids = []
     connection.needs_rollback = False
     connection.run_on_commit = []
     connection.closed_in_transaction = False
     connection.atomic_blocks = []
-    with suppress(Error):
-        connection.close()
 
 
 def context_for_tasks() -> contextvars.Context:

@@ -5,8 +5,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 
+from mainspring.core import outcomes
 from mainspring.core.jobs import Job, Outcome
 from mainspring.runtime.executor import Executor
 
@@ -96,6 +98,8 @@ class ThreadLane(Lane):
             else:
                 if outcome is not None:
                     self._done(outcome)
+                del outcome
+            del job  # the thread may wait for the next one for long
             with self._lock:
                 self._running -= 1
             self._freed()
@@ -178,6 +182,9 @@ class AsyncLane(Lane):
                 # What a coroutine that a task has spawned raises ends the loop: asyncio's rule.
                 with suppress(SystemExit, KeyboardInterrupt):
                     loop.run_forever()
+        except BaseException as error:  # noqa: BLE001 # no loop any more: what it held, nobody runs
+            self._failure = error
+            self._freed()
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
@@ -188,9 +195,10 @@ class AsyncLane(Lane):
                 job = self._waiting.popleft()
             except IndexError:  # released just now
                 return
-            task = loop.create_task(self._work(job))
+            # Not by the loop's factory for tasks, which some task may have replaced.
+            task = asyncio.Task(self._work(job), loop=loop)
             self._running.add(task)
-            task.add_done_callback(self._finished)
+            task.add_done_callback(partial(self._finished, job))
 
     async def _work(self, job: Job) -> None:
         try:
@@ -198,7 +206,9 @@ class AsyncLane(Lane):
         except BaseException as error:  # noqa: BLE001 # it raises nothing, or is broken
             self._failure = error
 
-    def _finished(self, task: "asyncio.Task[None]") -> None:
+    def _finished(self, job: Job, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
+        if task.cancelled():  # before its first step, or else _work() would not have let it
+            self._done(outcomes.untouched(job))
         self._start_waiting(task.get_loop())
         self._freed()

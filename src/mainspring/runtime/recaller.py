@@ -29,6 +29,6 @@ class Recaller(Loop):
             for job in jobs:
                 if job.id not in held:
                     self._guard.cancel(job.id)
-        for notes in list(self._executor.notes.values()):
+        for notes in list(self._executor.notes.by_job.values()):
             notes.save_progress()
         return _INTERVAL

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from mainspring.backends.storage import Storage
 from mainspring.core import clock, codec, outcomes
-from mainspring.core.calls import Call
+from mainspring.core.calls import Call, let_go
 from mainspring.core.chunks import (
     Division,
     Spec,
@@ -71,6 +71,8 @@ class _Raised(NamedTuple):
     error: BaseException
     was_told: bool
     """Whether somebody had told the call to end."""
+    has_returned: bool = False
+    """Whether all calls have returned nevertheless: the last one has swallowed what it was told."""
 
 
 class RowRunner:
@@ -174,16 +176,21 @@ class RowRunner:
             telling.tell_started(telling.running(single, clock.now()))
         while True:
             self._go_on(chunk, work.policy.timeout, len(calls))
+            before = len(chunk.values)
             raised = self._watched(chunk.job, chunk.values.extend, work.results(calls))
             if raised is None:
                 break
             if raised.was_told and isinstance(raised.error, TaskCancelled):
                 chunk.is_gone = True
+                let_go(raised.error)
                 break
             if not self._is_stray(chunk, work, raised):
+                if raised.has_returned and len(chunk.values) > before:
+                    chunk.values.pop()
                 failures.append(self._failure(chunk, work, raised.error, len(chunk.values)))
                 chunk.values.append(None)
                 self._surroundings.restore()
+            let_go(raised.error)
             calls = chunk.rest_of_slice()
         ends = self._ends(chunk, work, base, failures)
         if chunk.has_more or base:  # the row takes longer than a moment
@@ -198,7 +205,7 @@ class RowRunner:
             self._guard.enter(job, began, timeout or 0)
 
     def _watched(self, job: Job, call: Callable[..., None], *args: Any) -> _Raised | None:
-        # Do it so that it can be told to end; return what it raised.
+        # Do it so that it can be told to end; return what it raised, or swallowed.
         guard, told = self._guard, None
         try:
             try:
@@ -213,8 +220,14 @@ class RowRunner:
                     told = guard.take(job.id)
         except BaseException as error:  # noqa: BLE001 # a task may raise SystemExit and the like
             told = guard.take(job.id) or told
-            return _Raised(reason_of(error, told), told is not None)
-        return None
+            raised = _Raised(reason_of(error, told), told is not None)
+        else:
+            if told is None:
+                return None
+            raised = _Raised(told, True, has_returned=True)
+        if raised.was_told:
+            self._executor.close_interrupted()
+        return raised
 
     def _is_stray(self, chunk: Chunk, work: _Work, raised: _Raised) -> bool:
         # What a call before it was told, which had ended in the meantime.
@@ -300,7 +313,11 @@ class RowRunner:
         chunk.slice_began = ticks()
         policy = tasks.policy_of(chunk.job._replace(task_path=path, options=None))
         self._go_on(chunk, policy.timeout, 0)
-        return None if self._watched(chunk.job, merge) is not None else encoded[0]
+        raised = self._watched(chunk.job, merge)
+        if raised is None:
+            return encoded[0]
+        let_go(raised.error)
+        return None
 
     def _divide(self, job: Job, division: Division) -> bool:
         # Nothing else may be done with the row until the store answers.

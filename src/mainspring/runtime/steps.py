@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
+from weakref import ref
+
+_cancellations: dict[type[BaseException], type[BaseException]] = {}
 
 
 class Steps:
@@ -15,20 +18,26 @@ class Steps:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._told: BaseException | None = None
-        self._raised: BaseException | None = None
+        # What was raised last: its class, its arguments, and, while the coroutine handles it, that.
+        self._kind: type[BaseException] | None = None
+        self._args: tuple[Any, ...] = ()
+        self._raised: ref[BaseException] | None = None
         self._is_over = False
 
     def tell(self, error: BaseException) -> None:
         """Have ``error`` raised where the coroutine awaits; from any thread.
 
-        What awaits there takes it for a cancellation, too: a task group ends its tasks.
+        What awaits there takes it for a cancellation, too: a task group ends its tasks. Does
+        nothing while the coroutine still handles what it was told before.
         """
         self._loop.call_soon_threadsafe(self._interrupt, error)
 
     def _interrupt(self, error: BaseException) -> None:
-        if self._task is not None and not self._is_over:
-            self._told = _as_cancellation(type(error))(*error.args)
-            self._task.cancel()
+        is_handled = self._raised is not None and self._raised() is not None
+        if self._task is None or self._is_over or self._told is not None or is_handled:
+            return
+        self._told = _as_cancellation(type(error))(*error.args)
+        self._task.cancel()
 
     def __await__(self) -> Generator[Any, Any, Any]:
         coroutine, step = self._coroutine, self._step
@@ -48,20 +57,21 @@ class Steps:
         except StopIteration as stop:
             return stop.value
         except asyncio.CancelledError as cancelled:
-            if self._raised is None or isinstance(cancelled, type(self._raised)):
+            if self._kind is None or isinstance(cancelled, self._kind):
                 raise
-            raise self._raised from cancelled  # something in between has put another in its place
+            raise self._kind(*self._args) from cancelled  # which something has put in its place
         except BaseExceptionGroup as group:
             # Before Python 3.13, a task group takes it for an error of its own.
             # A lambda: 3.12 takes no bound method.
-            if self._raised is None or group.subgroup(lambda one: self._is_another(one)):  # noqa: PLW0108
+            if self._kind is None or group.subgroup(lambda one: self._is_another(one)):  # noqa: PLW0108
                 raise
-            raise self._raised from None
+            raise self._kind(*self._args) from None
         finally:
             self._is_over = True
 
     def _is_another(self, error: BaseException) -> bool:
-        return not isinstance(error, BaseExceptionGroup) and error is not self._raised
+        kinds = (BaseExceptionGroup, self._kind or BaseExceptionGroup)
+        return not isinstance(error, kinds)
 
     def _told_instead_of(self, cancelled: asyncio.CancelledError) -> BaseException:
         told, self._told = self._told, None
@@ -69,11 +79,18 @@ class Steps:
             return cancelled
         if self._task is not None:
             self._task.uncancel()
-        self._raised = told
+        self._kind, self._args, self._raised = type(told), told.args, ref(told)
         return told
 
 
 def _as_cancellation(kind: type[BaseException]) -> type[BaseException]:
     # The same class for everybody but asyncio and its like, which clean up when they are cancelled.
+    found = _cancellations.get(kind)
+    if found is None:
+        found = _cancellations[kind] = _new_cancellation(kind)
+    return found
+
+
+def _new_cancellation(kind: type[BaseException]) -> type[BaseException]:
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
     return type(kind.__name__, (kind, asyncio.CancelledError), names)

@@ -58,6 +58,8 @@ class TaskSignals:
             raise error  # noqa: TRY301 # so that the log gets the traceback
         except BaseException as raised:  # noqa: BLE001
             self.tell_ended(job, outcome, raised)
+        finally:
+            del error  # whose traceback has this frame now
 
     def running(self, job: Job, started_at: int) -> TaskResult[Any]:
         """Return the result of a call that starts."""

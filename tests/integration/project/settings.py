@@ -27,6 +27,7 @@ DATABASES = {
         "OPTIONS": {"transaction_mode": "IMMEDIATE"},
     }
 }
+DATABASES["default"].update(_site.get("connections", {}))
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     from mainspring.bench import mysql_driver
 

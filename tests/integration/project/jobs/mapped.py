@@ -133,3 +133,15 @@ def hold(name: str) -> str:
         while not there(f"{name}.go"):
             time.sleep(0.005)
     return name
+
+
+@task(timeout=0.3)
+def swallows(number: int) -> int:
+    """At some numbers, take too long, and swallow what it is told."""
+    if number % 10 == 3:
+        try:
+            while True:
+                time.sleep(0.01)
+        except OSError:
+            pass
+    return number
