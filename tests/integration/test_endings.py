@@ -89,8 +89,10 @@ def test_the_next_calls_of_a_map_get_a_connection_of_their_own(persistent_site: 
         "tell([v[0] for v in h.values(skip_failed=True)],\n"
         "  [e.errors[-1].exception_class_path.rpartition('.')[2] for e in h.errors()])",
     )
-    assert (values, errors) == ([0] * 29, ["TaskTimeout"])
-    assert site.query("SELECT count(*) FROM note") == [(29,)]
+    # On a busy machine, others may take too long as well, and have written nothing then.
+    assert (set(values), set(errors)) == ({0}, {"TaskTimeout"})
+    assert len(values) + len(errors) == 30
+    assert [tuple(row) for row in site.query("SELECT count(*) FROM note")] == [(len(values),)]
 
 
 @on_engines
