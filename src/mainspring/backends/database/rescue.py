@@ -1,7 +1,8 @@
 """Rescue: finds workers that are gone, and recovers the jobs that they had claimed."""
 
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mainspring.backends.storage import LostWorker, Rescued, lease_ended, rescue_from
 from mainspring.core.jobs import NEW_COLUMNS, Job, Outcome, Worker
@@ -11,6 +12,9 @@ from mainspring.core.policy import Policy
 if TYPE_CHECKING:
     from mainspring.backends.database.vendors.base import Dialect
 
+_LONG: Final = 0.02  # seconds
+_SHARE: Final = 500  # a look that takes long is made so seldom that it takes one part in so many
+
 
 class LostJobs:
     """What lost workers of one backend alias have left claimed."""
@@ -19,6 +23,7 @@ class LostJobs:
         self._backend = backend
         self._defaults = defaults
         self._orphans: set[int] = set()
+        self._next_orphans = 0.0
 
     def find(
         self, dialect: "Dialect", cursor: Any, lost: Sequence[LostWorker]
@@ -48,8 +53,14 @@ class LostJobs:
         Such a one had been given up, went on, and died before it could register anew. It is given
         until the next look to do so.
         """
+        begun = time.monotonic()
+        if begun < self._next_orphans:
+            return []
         cursor.execute(dialect.sql("orphans"), (self._backend,))
         orphans = {token for (token,) in cursor.fetchall()}
+        # Beside a transaction that stays open for long, a look may walk over millions of claims.
+        took = time.monotonic() - begun
+        self._next_orphans = begun + took * _SHARE if took > _LONG else 0.0
         found = [Worker(f"unregistered-{token}", token) for token in orphans & self._orphans]
         self._orphans = orphans
         return [(worker, lease_ended(Lease(worker.id, now, now))) for worker in found]

@@ -281,14 +281,13 @@ class WorkerVerbs(DatabaseAccess):
         try:
             with self._reading() as cursor:
                 soon = clock_now() + SECOND  # what is due later, the stager finds by itself
-                cursor.execute(self._dialect.sql("any_ready"), (self._backend, soon))
-                is_any_ready, newest_held = cursor.fetchone()
+                is_any_ready, newest_held = self._dialect.look(cursor, soon)
         except StoreUnavailable:  # for the worker to meet and to tell
             return True
-        is_news = newest_held is not None and newest_held > self._newest_held
-        if is_news:  # it may be admitted at once
-            self._newest_held = newest_held
-        return bool(is_any_ready) or is_news
+        if newest_held is None or newest_held <= self._newest_held:
+            return is_any_ready
+        self._newest_held = newest_held  # it may be admitted at once
+        return True
 
     def wake(self) -> None:
         """See :meth:`Storage.wake`."""

@@ -294,6 +294,12 @@ class Dialect(Waking):
     def settle(self, cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
         """Write outcomes whose claims hold; return the ids of the others."""
 
+    def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
+        """Return whether any job is ready, or is due until ``soon``, and the newest held one."""
+        cursor.execute(self.sql("any_ready"), (self.backend, soon))
+        is_any_ready, newest_held = cursor.fetchone()
+        return bool(is_any_ready), newest_held
+
     def find_lost(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:
         """Return the ids of outcomes that are not stored.
 

@@ -1,7 +1,25 @@
 -- rescue: find claims of workers that are not registered.
 -- Inputs: $1 the backend.
 -- Result: the tokens, the upper halves of the claims.
-SELECT DISTINCT claim >> 32
-FROM mainspring_job_live
-WHERE state = 2 AND backend = $1
-    AND NOT EXISTS (SELECT FROM mainspring_worker WHERE token = claim >> 32)
+-- Looks between the claims of those that are registered: what these have claimed ever may still be
+-- in the index, beside a transaction that stays open for long. OFFSET 0 keeps the planner from
+-- turning the join around.
+WITH known AS (
+    SELECT token FROM mainspring_worker
+    UNION ALL
+    SELECT -1
+    UNION ALL
+    SELECT 2147483648
+), gap AS (
+    SELECT token AS after, lead(token) OVER (ORDER BY token) AS before FROM known
+)
+SELECT DISTINCT found.claim >> 32
+FROM gap
+CROSS JOIN LATERAL (
+    SELECT claim
+    FROM mainspring_job_live
+    WHERE state = 2 AND backend = $1
+        AND claim >= (gap.after + 1) << 32 AND claim < gap.before << 32
+    OFFSET 0
+) AS found
+WHERE gap.before > gap.after + 1

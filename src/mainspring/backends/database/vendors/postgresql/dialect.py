@@ -18,8 +18,9 @@ from psycopg.errors import LockNotAvailable, SerializationFailure
 from psycopg.pq import Format
 
 from mainspring.backends.database.claims import Batch, Wanted
+from mainspring.backends.database.skipping import Skipping
 from mainspring.backends.database.vendors.base import Between, Row
-from mainspring.backends.database.vendors.postgresql import session, within
+from mainspring.backends.database.vendors.postgresql import looking, session, within
 from mainspring.backends.database.vendors.postgresql.admitting import AdmittingDialect
 from mainspring.backends.database.vendors.postgresql.copying import copy, copy_all
 from mainspring.backends.database.vendors.postgresql.errors import explanation_of
@@ -83,11 +84,12 @@ class PostgresDialect(AdmittingDialect):
         super().__init__(connection, backend, options)
         self._settings = connection.settings_dict
         self._may_listen = options.listen
-        self._exchange = Exchange(backend, options.order)
+        self._skipping = Skipping()
+        self._exchange = Exchange(backend, options.order, self._skipping)
         self._wakeup = Wakeup(lambda: self.new_connection(connection), backend, options.listen)
         self._inserter = Inserter(backend, options.listen is not False, self._wakeup.may_notify)
         self._sessions = threading.local()
-        self._vacuum = Vacuum()
+        self._vacuum = Vacuum(backend, self._skipping)
 
     @property
     def identity(self) -> str:
@@ -262,6 +264,10 @@ class PostgresDialect(AdmittingDialect):
             lost = settle_again(cursor, unsettled(outcomes, settled))
         tell_ended(cursor, outcomes)
         return lost
+
+    def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
+        """Look where something may be ready."""
+        return looking.look(self, cursor, soon, self._skipping, self._vacuum.suspect)
 
     def conclude(self, connection: BaseDatabaseWrapper, savepoint: str) -> None:
         """Check deferred constraints as well."""

@@ -8,9 +8,10 @@ from psycopg import Connection, RawCursor, errors
 from psycopg.pq import Format
 
 from mainspring.backends.database.claims import Batch, Wanted, newest_first, oldest_first
+from mainspring.backends.database.skipping import Skipping, Source, Walk
 from mainspring.backends.database.statements import statement
 from mainspring.backends.database.vendors.base import Between, Row
-from mainspring.backends.database.vendors.postgresql import session
+from mainspring.backends.database.vendors.postgresql import session, spans
 from mainspring.backends.database.vendors.postgresql.settling import (
     settle_again,
     tell_ended,
@@ -33,15 +34,20 @@ class _Step(NamedTuple):
     """One statement of a claim."""
 
     name: str
-    queues: Sequence[str]
+    leave_out: Sequence[str] | None
+    """The queues to leave out; None where the spans say which are claimed from."""
     order: Callable[[Row], Any]
+    walk: Walk
+    passed: Callable[[Sequence[Row], int], None]
+    """Takes note of what was claimed."""
 
 
 class Exchange:
     """Settles and claims for one backend alias."""
 
-    def __init__(self, backend: str, order: str) -> None:
+    def __init__(self, backend: str, order: str, skipping: Skipping) -> None:
         self._backend = backend
+        self._skipping = skipping
         self._suffix, self._order = (
             ("newest", newest_first) if order == "lifo" else ("oldest", oldest_first)
         )
@@ -56,6 +62,8 @@ class Exchange:
     ) -> tuple[list[str], list[Batch]]:
         """See :meth:`Dialect.exchange`."""
         groups = [] if wanted is None else list(self._groups(wanted))
+        if groups:
+            self._skipping.asked([one for group in groups for one in group[-1].walk.sources])
         for _ in range(_TRIES - 1):
             try:
                 missed, claimed = self._at_once(raw, outcomes, wanted, groups, is_pooled, between)
@@ -133,6 +141,7 @@ class Exchange:
                 if number or place:
                     self._claim(cursor, wanted, step, left)
                     rows = cursor.fetchall()
+                step.passed(rows, left)
                 if rows:
                     batches.append(Batch(rows, step.order, self._backend, wanted.claim))
                     left -= len(rows)
@@ -143,13 +152,15 @@ class Exchange:
         return batches
 
     def _claim(self, cursor: RawCursor[Any], wanted: Wanted, step: _Step, limit: int) -> None:
-        values = (wanted.claim, self._backend, list(step.queues), limit)
-        cursor.execute(_sql(step.name), values)
+        queues, *columns = spans.columns(step.walk)
+        if step.leave_out is not None:
+            queues = list(step.leave_out)
+        cursor.execute(_sql(step.name), (wanted.claim, self._backend, queues, limit, *columns))
 
     def _groups(self, wanted: Wanted) -> Iterator[list[_Step]]:
         # Named queues one after the other; the queues that "*" stands for as equals.
         names: list[str] = []
-        for queue in wanted.queues:
+        for queue in dict.fromkeys(wanted.queues):
             if queue != ANY_QUEUE:
                 names.append(queue)
                 continue
@@ -158,23 +169,39 @@ class Exchange:
                 names = []
             others = [name for name in wanted.queues if name != ANY_QUEUE]
             others += wanted.leave_out
-            in_order = _Step(f"claim_any_{self._suffix}", others, self._order)
-            longest = _Step("claim_any_longest", others, oldest_first)
+            source = [Source(None, tuple(others))]
+            in_order = self._in_order("any", source, others)
+            longest = self._longest("any", source, others)
             yield [longest, in_order] if wanted.is_fair_turn else [in_order]
         if names:
             yield from self._named(names, wanted.is_fair_turn)
 
     def _named(self, names: list[str], is_fair_turn: bool) -> Iterator[list[_Step]]:
-        in_order = f"claim_named_{self._suffix}"
         if is_fair_turn:
             for name in names:
-                yield [
-                    _Step("claim_named_longest", [name], oldest_first),
-                    _Step(in_order, [name], self._order),
-                ]
+                source = [Source(name)]
+                yield [self._longest("named", source), self._in_order("named", source)]
         else:
-            place, order = {name: n for n, name in enumerate(names)}, self._order
-            yield [_Step(in_order, names, lambda row: (place[row[4]], order(row)))]
+            yield [self._in_order("named", list(map(Source, names)))]
+
+    def _longest(
+        self, kind: str, source: list[Source], leave_out: Sequence[str] | None = None
+    ) -> _Step:
+        walk = self._skipping.walk(source, newest_first=False)
+        return _Step(f"claim_{kind}_longest", leave_out, oldest_first, walk, walk.passed_longest)
+
+    def _in_order(
+        self, kind: str, sources: list[Source], leave_out: Sequence[str] | None = None
+    ) -> _Step:
+        walk, order = self._skipping.walk(sources, self._suffix == "newest"), self._order
+        if len(sources) > 1:
+            place = {source.queue: n for n, source in enumerate(sources)}
+
+            def order_by_queue(row: Row) -> Any:
+                return place[row[4]], self._order(row)
+
+            order = order_by_queue
+        return _Step(f"claim_{kind}_{self._suffix}", leave_out, order, walk, walk.passed)
 
 
 @cache

@@ -1,41 +1,95 @@
 """Vacuum of the live table, between two looks of autovacuum, which are a minute apart."""
 
+import time
 from typing import Any, Final
 
 from psycopg import Connection, RawCursor
 
+from mainspring.backends.database.skipping import Skipping
 from mainspring.backends.database.statements import statement
 
 _LOOK_AFTER: Final = 20_000  # jobs that this process has settled
+_LOOK_EVERY: Final = 10.0  # seconds, while claims skip what is dead
 _DEAD: Final = 200_000  # rows, 50 MB: at fewer a minute, autovacuum is soon enough
 _DEAD_SHARE: Final = 0.1  # of the live rows: the indexes of a long backlog take their time
+_IN_VAIN: Final = 60.0  # seconds until rows that could not be removed are tried again
+_FEW: Final = 20_000  # dead rows: 3 ms of walking at most
+_SLOW: Final = 1_000  # microseconds
 
 
 class Vacuum:
-    """When one process has the live table vacuumed."""
+    """When one process has the live table vacuumed, and when its claims skip what is dead.
 
-    def __init__(self, dead: int = _DEAD, look_after: int = _LOOK_AFTER) -> None:
+    A transaction that stays open keeps dead rows and their index entries, which no vacuum can
+    remove then.
+    """
+
+    def __init__(
+        self, backend: str, skipping: Skipping, dead: int = _DEAD, look_after: int = _LOOK_AFTER
+    ) -> None:
         """``dead`` rows are let be, as is what fewer than ``look_after`` jobs have left."""
+        self._backend = backend
+        self._skipping = skipping
         self._dead = dead
         self._look_after = look_after
         self._settled = 0
+        self._is_suspected = False
+        self._left = 0  # dead rows, by the last vacuum
+        self._vacuumed_at = self._looked_at = float("-inf")
 
     def count(self, settled: int) -> None:
         """Take note of jobs that were settled, each of which leaves two dead rows."""
         self._settled += settled
 
+    def suspect(self) -> None:
+        """Take note that a look for work took long."""
+        self._is_suspected = True
+
     @property
     def may_be_due(self) -> bool:
         """Whether it is worth to ask the server."""
-        return self._settled >= self._look_after
+        if self._settled >= self._look_after or self._is_suspected:
+            return True
+        return self._skipping.is_on and time.monotonic() > self._looked_at + _LOOK_EVERY
 
     def run(self, raw: Connection[Any]) -> bool:
         """Vacuum the table if that is due and nobody else does; whether it was due."""
-        self._settled = 0
+        self._settled, self._is_suspected = 0, False
+        self._looked_at = time.monotonic()
         with RawCursor(raw) as cursor:
-            due = statement("postgresql", "vacuum_due").encode()
-            row = cursor.execute(due, (_DEAD_SHARE, self._dead), prepare=False).fetchone()
-            if row is None:
-                return False
-            cursor.execute(statement("postgresql", "vacuum").encode(), prepare=False)
-        return True
+            live, dead = _dead_rows(cursor)
+            is_due = self._is_due(live, dead)
+            if is_due:
+                cursor.execute(statement("postgresql", "vacuum").encode(), prepare=False)
+                self._vacuumed_at = time.monotonic()
+                _, dead = _dead_rows(cursor)
+                self._left = dead
+            self._left = min(self._left, dead)
+            self._decide(cursor, dead)
+        return is_due
+
+    def _is_due(self, live: int, dead: int) -> bool:
+        if dead <= live * _DEAD_SHARE + self._dead:
+            return False
+        # Where the last vacuum could not remove them, not again for each few more.
+        if time.monotonic() > self._vacuumed_at + _IN_VAIN:
+            return True
+        return dead - self._left > max(self._left, self._dead)
+
+    def _decide(self, cursor: RawCursor[Any], dead: int) -> None:
+        if dead < _FEW:
+            if self._skipping.is_on:
+                self._skipping.switch(is_on=False)
+        elif not self._skipping.is_on and min(self._walk(cursor), self._walk(cursor)) > _SLOW:
+            self._skipping.switch(is_on=True)
+
+    def _walk(self, cursor: RawCursor[Any]) -> int:
+        cursor.execute(statement("postgresql", "walk").encode(), (self._backend,), prepare=False)
+        row = cursor.fetchone()
+        return 0 if row is None else int(row[0])
+
+
+def _dead_rows(cursor: RawCursor[Any]) -> tuple[int, int]:
+    cursor.execute(statement("postgresql", "dead_rows").encode(), prepare=False)
+    live, dead = cursor.fetchone() or (0, 0)
+    return live, dead
