@@ -14,6 +14,7 @@ from django.tasks.exceptions import InvalidTaskBackend
 
 from mainspring.backends.database import vendors
 from mainspring.backends.database.models import StoredJob
+from mainspring.backends.database.stretches import EVERYTHING
 from mainspring.backends.database.vendors.mysql import dialect
 from mainspring.backends.database.vendors.postgresql import session
 from mainspring.backends.database.vendors.postgresql.vacuum import Vacuum
@@ -242,7 +243,8 @@ def test_a_worker_vacuums_what_its_settled_jobs_have_left(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage, worker = store.storage, registered(store.storage)
-    monkeypatch.setattr(storage._dialect, "_vacuum", Vacuum(dead=2, look_after=2))  # type: ignore[attr-defined]
+    own = storage._dialect  # type: ignore[attr-defined]
+    monkeypatch.setattr(own, "_vacuum", Vacuum("default", own._skipping, dead=2, look_after=2))
     assert not storage.may_need_vacuum()
     deadline = time.monotonic() + LONG
     was_due = False
@@ -315,7 +317,8 @@ def test_claims_read_their_index_whatever_the_statistics(
     storage.enqueue([job(i) for i in range(500)])
     with storage._reading() as cursor:  # type: ignore[attr-defined]
         sql = storage._dialect.sql(name)  # type: ignore[attr-defined]
-        cursor.execute(f"EXPLAIN (COSTS OFF) {sql}", (1, "default", ["default"], 10))
+        everything = [[value] for value in EVERYTHING]
+        cursor.execute(f"EXPLAIN (COSTS OFF) {sql}", (1, "default", ["default"], 10, *everything))
         plan = "\n".join(line for (line,) in cursor.fetchall()) + " "
     assert CLAIMS[name] in plan
     assert "Seq Scan" not in plan

@@ -161,6 +161,7 @@ class Admission:
         changes = [(self._row(name), used, at) for name, used, at in look.changes(now)]
         if chosen:
             dialect.admit(cursor, [one.id for one in chosen], changes)
+            dialect.ready_again(abs(one.place) for one in chosen)
         elif changes:
             dialect.save_limits(cursor, changes)
         return Admitted(len(chosen), look.next_at())

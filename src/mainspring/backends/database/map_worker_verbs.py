@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mainspring.backends.database.map_ids import level_of, rows_of
+from mainspring.backends.database.skipping import ready_moments
 from mainspring.backends.database.worker_verbs import WorkerVerbs
 from mainspring.core.chunks import Division, MapRecord
 from mainspring.core.jobs import NEW_COLUMNS, Job, Outcome, State, Worker
@@ -32,6 +33,7 @@ class MapWorkerVerbs(WorkerVerbs):
 
         is_held = self._write_patiently(write)
         if is_held and any(outcome.state == State.READY for outcome in division.outcomes):
+            dialect.ready_again(ready_moments((*division.outcomes, *division.parts)))
             self._notify()
         return is_held
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from mainspring.backends.database.skipping import ready_moments
 from mainspring.backends.storage import LostWorker, Rescued, lease_ended, rescue_from
 from mainspring.core.jobs import NEW_COLUMNS, Job, Outcome, Worker
 from mainspring.core.leases import Lease
@@ -100,4 +101,5 @@ class LostJobs:
             settled += division.outcomes
         if settled:
             dialect.settle(cursor, settled)
+            dialect.ready_again(ready_moments(settled))
         return [rescued for _, rescued in found]

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mainspring.backends.database.stretches import (
@@ -15,14 +16,18 @@ from mainspring.backends.database.stretches import (
 )
 from mainspring.core import clock
 from mainspring.core.clock import SECOND
+from mainspring.core.jobs import State
 
 if TYPE_CHECKING:
     from mainspring.backends.database.vendors.base import Row
+    from mainspring.core.jobs import Job, Outcome
 
 SLACK: Final = SECOND // 4
 """Microseconds of the latest past that are never skipped: clocks differ, and commits take time."""
 
 _QUEUE: Final = 4  # in a row
+_MOST_TOLD: Final = 100  # ranges, as a notification takes up to 8,000 bytes
+_MOST_RANGES: Final = 16
 
 
 class Source(NamedTuple):
@@ -41,13 +46,22 @@ class Skipping:
         self._lock = threading.Lock()
         self._stretches: dict[Source, Stretches] = {}
         self._asked: tuple[Source, ...] = ()
+        self._untold: list[tuple[int, int]] = []
+        self._levels: set[int] = set()
 
-    def switch(self, is_on: bool) -> None:
-        """Begin or cease to skip; what was known is forgotten."""
+    def begin(self, levels: Collection[int] = ()) -> None:
+        """Skip from now on; ``levels`` are priorities in which there is much to skip."""
         with self._lock:
-            self.is_on = is_on
-            self._stretches = {}
-            self._asked = ()
+            self._levels.update(levels)
+            for stretches in self._stretches.values():
+                stretches.know(levels)
+            self.is_on = True
+
+    def cease(self) -> None:
+        """Skip nothing any more; what was known is forgotten."""
+        with self._lock:
+            self.is_on = False
+            self._stretches, self._levels, self._asked, self._untold = {}, set(), (), []
 
     def asked(self, sources: Sequence[Source]) -> None:
         """Take note of what the worker claims from, for :meth:`look`."""
@@ -75,17 +89,45 @@ class Skipping:
         others = [source for source in self._asked if source.queue is None]
         return self.walk(named, newest_first=True), self.walk(others, newest_first=True)
 
-    def reopen(self, queue: str | None, level: int | None, first: int, last: int) -> None:
-        """Skip nothing between two moments, in one queue or any, of one priority or any.
+    def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
+        """Skip nothing at these moments: this process makes jobs of these ready.
 
-        For what this process makes ready again; others find it when they look through the stretch.
+        ``are_ends``: nor in between.
         """
         if not self.is_on:
             return
+        recent = clock.now() - SLACK  # which is not skipped anyway
+        found = sorted({moment for moment in moments if moment <= recent or are_ends})
+        if are_ends:
+            ranges = [(found[0], found[-1])] if found[0] <= recent else []
+        else:
+            ranges = _ranges(found)
+        if ranges:
+            self._reopen(ranges)
+            with self._lock:
+                self._untold += ranges
+
+    def untold(self) -> str:
+        """Return what other processes are to be told of :meth:`ready_again`, once that is stored.
+
+        Empty if there is nothing.
+        """
         with self._lock:
-            for source, stretches in self._stretches.items():
-                if queue is None or source.queue in {queue, None}:
-                    stretches.reopen(level, first, last)
+            ranges, self._untold = self._untold, []
+        self._reopen(ranges)  # what was looked through before it was stored
+        return ";".join(f"{first},{last}" for first, last in ranges[:_MOST_TOLD])
+
+    def heard(self, told: str) -> None:
+        """Skip nothing of what another process has told."""
+        if self.is_on:
+            pairs = (part.split(",") for part in told.split(";"))
+            self._reopen([(int(first), int(last)) for first, last in pairs])
+
+    def _reopen(self, ranges: Sequence[tuple[int, int]]) -> None:
+        with self._lock:
+            for stretches in self._stretches.values():
+                for first, last in ranges:
+                    stretches.reopen(None, first, last)
 
     def passed(
         self,
@@ -105,7 +147,7 @@ class Skipping:
     def _of(self, source: Source) -> Stretches:
         found = self._stretches.get(source)
         if found is None:
-            found = self._stretches[source] = Stretches()
+            found = self._stretches[source] = Stretches(self._levels)
         return found
 
 
@@ -150,3 +192,17 @@ class Walk(NamedTuple):
 
     def _is_from(self, row: "Row", source: Source) -> bool:
         return source.queue is None or row[_QUEUE] == source.queue
+
+
+def _ranges(moments: Sequence[int]) -> list[tuple[int, int]]:
+    # So few that nothing falls into pieces: the widest gaps between moments stay skipped.
+    if not moments:
+        return []
+    gaps = sorted(range(1, len(moments)), key=lambda n: moments[n] - moments[n - 1])
+    cuts = [0, *sorted(gaps[-(_MOST_RANGES - 1) :]), len(moments)]
+    return [(moments[a], moments[b - 1]) for a, b in pairwise(cuts)]
+
+
+def ready_moments(outcomes: "Iterable[Outcome | Job]") -> list[int]:
+    """Return when those became available that are ready once more."""
+    return [one.available_at for one in outcomes if one.state == State.READY]

@@ -82,8 +82,9 @@ class Stretches:
     through again: after 1 second, 4 seconds, 16 seconds and so on, at least every 5 minutes.
     """
 
-    def __init__(self) -> None:
-        self._levels: dict[int, list[_Stretch]] = {}
+    def __init__(self, levels: Iterable[int] = ()) -> None:
+        """``levels``: priorities that jobs have had; of others, nothing is skipped at first."""
+        self._levels: dict[int, list[_Stretch]] = {level: [] for level in levels}
         self._next_check = self._next_look_back = 0.0
 
     def spans(self, newest_first: bool, now: float) -> list[Span]:
@@ -140,8 +141,7 @@ class Stretches:
         whether nothing else is left at all. What was available after ``until`` is not skipped, as
         others may come before it.
         """
-        for level in {level for level, _ in found}:
-            self._levels.setdefault(level, [])
+        self.know(level for level, _ in found)
         self._look_back(found, now)
         if are_all:
             end: Found | None = None
@@ -152,6 +152,11 @@ class Stretches:
         for level, first, last in self._walked(spans, end, newest_first):
             rows = sum(one[0] == level and first <= one[1] <= last for one in found)
             self._skip(level, first, min(last, until), now, rows)
+
+    def know(self, levels: Iterable[int]) -> None:
+        """Take note of priorities that jobs have had."""
+        for level in levels:
+            self._levels.setdefault(level, [])
 
     def _walked(
         self, spans: Sequence[Span], end: Found | None, newest_first: bool

@@ -137,6 +137,7 @@ class WorkerVerbs(DatabaseAccess):
         with self._writing() as cursor:
             cursor.executemany(self._dialect.sql("release"), [(job.id, job.claim) for job in jobs])
             released: int = cursor.rowcount
+        self._dialect.ready_again(job.available_at for job in jobs)
         self._notify()
         return released
 
@@ -203,10 +204,12 @@ class WorkerVerbs(DatabaseAccess):
         next_at, has_held = self._answered(self._next_due, self._next_scheduled)
         if next_at is None or next_at > now:
             return Staged(0, next_at, has_held)
+        due_from = next_at
         with self._writing() as cursor:
             staged = self._dialect.stage(cursor, now, _STAGE_STEP)
             next_at, has_held = self._next_scheduled(cursor)
         if staged:
+            self._dialect.ready_again((due_from, now), are_ends=True)
             self._notify()
         return Staged(staged, next_at, has_held)
 

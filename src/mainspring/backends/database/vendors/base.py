@@ -2,7 +2,7 @@
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Literal
 
@@ -293,6 +293,12 @@ class Dialect(Waking):
     @abstractmethod
     def settle(self, cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
         """Write outcomes whose claims hold; return the ids of the others."""
+
+    def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
+        """Take note that jobs are ready which became available at these moments.
+
+        ``are_ends``: or in between.
+        """
 
     def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
         """Return whether any job is ready, or is due until ``soon``, and the newest held one."""

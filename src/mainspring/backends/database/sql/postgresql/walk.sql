@@ -1,26 +1,34 @@
--- vacuum: find out how long it takes to come to the first and to the last ready job.
--- Inputs: $1 the backend.
--- Result: microseconds. The second time, it takes as long only if what is dead must stay.
-WITH begun AS MATERIALIZED (
-    SELECT clock_timestamp() AS at
-), walked AS MATERIALIZED (
+-- vacuum: find out how long it takes to come to the first and the last ready job of each priority.
+-- Inputs: $1 the backend, $2 the lowest, $3 the highest priority.
+-- Result: priority, microseconds. The second time, it takes long only if what is dead must stay.
+SELECT
+    walked.priority,
+    (extract(epoch FROM clock_timestamp() - walked.begun_at) * 1000000)::bigint,
+    walked.first, walked.last
+FROM (
     SELECT
-        begun.at,
+        begun.priority,
+        begun.begun_at,
         (
-            SELECT priority
+            SELECT available_at
             FROM mainspring_job_live
-            WHERE state = 1 AND claim IS NULL AND backend = $1 AND begun.at IS NOT NULL
-            ORDER BY priority, available_at
+            WHERE state = 1 AND claim IS NULL AND backend = $1 AND priority = begun.priority
+                AND begun.begun_at IS NOT NULL
+            ORDER BY available_at
             LIMIT 1
-        ),
+        ) AS first,
         (
-            SELECT priority
+            SELECT available_at
             FROM mainspring_job_live
-            WHERE state = 1 AND claim IS NULL AND backend = $1 AND begun.at IS NOT NULL
-            ORDER BY priority DESC, available_at DESC
+            WHERE state = 1 AND claim IS NULL AND backend = $1 AND priority = begun.priority
+                AND begun.begun_at IS NOT NULL
+            ORDER BY available_at DESC
             LIMIT 1
-        )
-    FROM begun
-)
-SELECT (extract(epoch FROM clock_timestamp() - walked.at) * 1000000)::bigint, walked.*
-FROM walked
+        ) AS last
+    FROM (
+        SELECT priority, clock_timestamp() AS begun_at
+        FROM generate_series($2::int, $3::int) AS level (priority)
+        OFFSET 0
+    ) AS begun
+    OFFSET 0
+) AS walked

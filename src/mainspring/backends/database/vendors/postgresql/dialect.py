@@ -1,7 +1,7 @@
 """PostgreSQL: one round trip for settle and claim, COPY, LISTEN and NOTIFY."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from itertools import chain
@@ -18,7 +18,7 @@ from psycopg.errors import LockNotAvailable, SerializationFailure
 from psycopg.pq import Format
 
 from mainspring.backends.database.claims import Batch, Wanted
-from mainspring.backends.database.skipping import Skipping
+from mainspring.backends.database.skipping import Skipping, ready_moments
 from mainspring.backends.database.vendors.base import Between, Row
 from mainspring.backends.database.vendors.postgresql import looking, session, within
 from mainspring.backends.database.vendors.postgresql.admitting import AdmittingDialect
@@ -86,7 +86,9 @@ class PostgresDialect(AdmittingDialect):
         self._may_listen = options.listen
         self._skipping = Skipping()
         self._exchange = Exchange(backend, options.order, self._skipping)
-        self._wakeup = Wakeup(lambda: self.new_connection(connection), backend, options.listen)
+        self._wakeup = Wakeup(
+            lambda: self.new_connection(connection), backend, options.listen, self._skipping.heard
+        )
         self._inserter = Inserter(backend, options.listen is not False, self._wakeup.may_notify)
         self._sessions = threading.local()
         self._vacuum = Vacuum(backend, self._skipping)
@@ -251,6 +253,9 @@ class PostgresDialect(AdmittingDialect):
         with connection.wrap_database_errors:
             lost, batches = self._exchange(raw, outcomes, wanted, self._sessions.is_pooled, between)
         self._vacuum.count(len(outcomes))
+        if self._skipping.is_on and (again := ready_moments(outcomes)):
+            self._skipping.ready_again(again)
+            self.notify(connection)
         if batches:
             self._wakeup.found_work()
         return lost, batches
@@ -264,6 +269,10 @@ class PostgresDialect(AdmittingDialect):
             lost = settle_again(cursor, unsettled(outcomes, settled))
         tell_ended(cursor, outcomes)
         return lost
+
+    def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
+        """Skip nothing there; :meth:`notify` tells others."""
+        self._skipping.ready_again(moments, are_ends)
 
     def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
         """Look where something may be ready."""
@@ -330,7 +339,9 @@ class PostgresDialect(AdmittingDialect):
 
     def notify(self, connection: BaseDatabaseWrapper) -> None:
         """Notify, unless this process did within the last hundredth of a second."""
-        if self._wakeup.may_notify():
+        if untold := self._skipping.untold():
+            self._tell(connection, WORK, f"{self.backend}\n{untold}")
+        elif self._wakeup.may_notify():
             self._tell(connection, WORK, self.backend)
 
     def tell_settled(self, connection: BaseDatabaseWrapper, ids: Sequence[str]) -> None:

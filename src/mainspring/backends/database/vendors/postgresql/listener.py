@@ -41,11 +41,14 @@ class Listener:
         backend: str,
         on_work: Call,
         may_listen: bool | None,
+        on_ready_again: Callable[[str], None],
     ) -> None:
+        """``on_ready_again`` is given what follows the backend in a message; see Skipping."""
         self._may_listen = may_listen
         self._connect = connect
         self._backend = backend
         self._on_work = on_work
+        self._on_ready_again = on_ready_again
         self._signal = SignalPipe()
         self._lock = threading.Lock()
         self._reset()
@@ -180,10 +183,18 @@ class Listener:
                 told = notice.extra.decode()
                 if notice.relname.decode() == SETTLED:
                     settled.update(told.split(","))
-                elif notice.relname.decode() == WORK and told == self._backend:
-                    self._on_work()
+                elif notice.relname.decode() == WORK:
+                    self._hear_of_work(told)
             if settled:
                 self._tell(settled)
+
+    def _hear_of_work(self, told: str) -> None:
+        backend, _, ready_again = told.partition("\n")
+        if backend != self._backend:
+            return
+        if ready_again:
+            self._on_ready_again(ready_again)
+        self._on_work()
 
     def _tell(self, settled: set[str]) -> None:
         if "*" in settled:

@@ -3,6 +3,7 @@
 import time
 from typing import Any, Final
 
+from django.tasks.base import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from psycopg import Connection, RawCursor
 
 from mainspring.backends.database.skipping import Skipping
@@ -15,6 +16,7 @@ _DEAD_SHARE: Final = 0.1  # of the live rows: the indexes of a long backlog take
 _IN_VAIN: Final = 60.0  # seconds until rows that could not be removed are tried again
 _FEW: Final = 20_000  # dead rows: 3 ms of walking at most
 _SLOW: Final = 1_000  # microseconds
+_SHARE: Final = 100  # of its time, a process walks one part in so many to find this out
 
 
 class Vacuum:
@@ -35,7 +37,7 @@ class Vacuum:
         self._settled = 0
         self._is_suspected = False
         self._left = 0  # dead rows, by the last vacuum
-        self._vacuumed_at = self._looked_at = float("-inf")
+        self._vacuumed_at = self._looked_at = self._next_walk = float("-inf")
 
     def count(self, settled: int) -> None:
         """Take note of jobs that were settled, each of which leaves two dead rows."""
@@ -54,6 +56,7 @@ class Vacuum:
 
     def run(self, raw: Connection[Any]) -> bool:
         """Vacuum the table if that is due and nobody else does; whether it was due."""
+        is_suspected = self._is_suspected
         self._settled, self._is_suspected = 0, False
         self._looked_at = time.monotonic()
         with RawCursor(raw) as cursor:
@@ -65,7 +68,7 @@ class Vacuum:
                 _, dead = _dead_rows(cursor)
                 self._left = dead
             self._left = min(self._left, dead)
-            self._decide(cursor, dead)
+            self._decide(cursor, dead, is_suspected)
         return is_due
 
     def _is_due(self, live: int, dead: int) -> bool:
@@ -76,17 +79,23 @@ class Vacuum:
             return True
         return dead - self._left > max(self._left, self._dead)
 
-    def _decide(self, cursor: RawCursor[Any], dead: int) -> None:
+    def _decide(self, cursor: RawCursor[Any], dead: int, is_suspected: bool) -> None:
+        skipping, now = self._skipping, time.monotonic()
         if dead < _FEW:
-            if self._skipping.is_on:
-                self._skipping.switch(is_on=False)
-        elif not self._skipping.is_on and min(self._walk(cursor), self._walk(cursor)) > _SLOW:
-            self._skipping.switch(is_on=True)
+            if skipping.is_on:
+                skipping.cease()
+        elif now >= self._next_walk and (is_suspected or not skipping.is_on):
+            first, second = self._walk(cursor), self._walk(cursor)
+            took = {level: min(second[level], first[level]) for level in second}
+            if levels := [level for level in took if took[level] > _SLOW]:
+                skipping.begin(levels)
+            self._next_walk = now + (time.monotonic() - now) * _SHARE
 
-    def _walk(self, cursor: RawCursor[Any]) -> int:
-        cursor.execute(statement("postgresql", "walk").encode(), (self._backend,), prepare=False)
-        row = cursor.fetchone()
-        return 0 if row is None else int(row[0])
+    def _walk(self, cursor: RawCursor[Any]) -> dict[int, int]:
+        # The microseconds of each priority.
+        sql = statement("postgresql", "walk").encode()
+        values = (self._backend, TASK_MIN_PRIORITY, TASK_MAX_PRIORITY)
+        return {row[0]: row[1] for row in cursor.execute(sql, values, prepare=False)}
 
 
 def _dead_rows(cursor: RawCursor[Any]) -> tuple[int, int]:

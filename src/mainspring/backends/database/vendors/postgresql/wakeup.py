@@ -22,11 +22,15 @@ class Wakeup:
     """What one process hears and how often it may tell; see docs/explanation/postgresql.md."""
 
     def __init__(
-        self, connect: Callable[[], BaseDatabaseWrapper], backend: str, may_listen: bool | None
+        self,
+        connect: Callable[[], BaseDatabaseWrapper],
+        backend: str,
+        may_listen: bool | None,
+        on_ready_again: Callable[[str], None],
     ) -> None:
         self._work = SignalPipe()
         self._interrupt = SignalPipe()
-        self._listener = Listener(connect, backend, self._work.set, may_listen)
+        self._listener = Listener(connect, backend, self._work.set, may_listen, on_ready_again)
         self._polling = Polling(_SLOWEST)
         self._notified_at = 0.0
         self._look_again_at: float | None = None
