@@ -343,3 +343,39 @@ connection.close_pool()
     finally:
         data.drop()
     assert printed == ["True", "True"]
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_tasks_that_fork(run: Callable[[str], list[str]], processes: int) -> None:
+    """The child ends where the task ends; in threads of the script as well."""
+    printed = run(f"""
+options["PROCESSES"] = {processes}
+import multiprocessing, warnings
+warnings.simplefilter("ignore")  # of a fork beside threads
+
+@task
+def forks(how):
+    pid = os.fork()
+    if not pid:
+        if how == "exits":
+            sys.exit(3)
+        if how == "raises":
+            sys.excepthook = lambda *_: None
+            raise ValueError(how)
+        return None
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+@task
+def ends(_):
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    process.start()
+    process.terminate()
+    process.join()
+    return process.exitcode
+
+print([forks.enqueue(how).wait().return_value for how in ("exits", "raises", "returns")])
+print(list(forks.map(["exits", "raises", "returns"] * 3).values()))
+print(list(ends.map(range(4)).values()))
+""")
+    statuses = [3, 1, 0]
+    assert printed == [str(statuses), str(statuses * 3), str([-signal.SIGTERM] * 4)]

@@ -4,15 +4,15 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import NoReturn
 
 from mainspring.backends.inherited import disown, forget_threads, hold_connections
+from mainspring.backends.signal_handlers import FOR_PARENT, handle
 
 logger = logging.getLogger("mainspring")
-
-_FOR_PARENT: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 def fork(work: Callable[[], object]) -> int:
@@ -25,7 +25,7 @@ def fork(work: Callable[[], object]) -> int:
     _flush()
     held = hold_connections()
     # A signal between the fork and the child's own handlers must not look like the parent's.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_PARENT)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_PARENT)
     try:
         pid = os.fork()
     except BaseException:
@@ -37,11 +37,11 @@ def fork(work: Callable[[], object]) -> int:
     status = 1
     try:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        handle(signal.SIGCHLD, signal.SIG_DFL)
+        handle(signal.SIGTERM, lambda *_: os._exit(0))
         for number in (signal.SIGINT, signal.SIGHUP):  # the parent says what they mean
-            signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_PARENT)
+            handle(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_PARENT)
         disown(held)
         forget_threads()
         work()
@@ -55,6 +55,34 @@ def fork(work: Callable[[], object]) -> int:
             logging.shutdown()
             _flush()
         os._exit(status)
+
+
+def end_child(error: BaseException | None) -> NoReturn:
+    """End this process, which a task has forked, as Python does: with the status of ``error``.
+
+    That is what it raises: 0 where it raises nothing. The exit handlers of the parent are not its
+    own.
+    """
+    status = 0
+    try:
+        if isinstance(error, SystemExit):
+            status = _status_of(error)
+        elif error is not None:
+            status = 1
+            sys.excepthook(type(error), error, error.__traceback__)
+        with suppress(Exception):
+            vars(threading)["_shutdown"]()  # waits for the threads that it has started
+        _flush()
+    finally:
+        os._exit(status)
+
+
+def _status_of(leaving: SystemExit) -> int:
+    if leaving.code is None or isinstance(leaving.code, int):
+        return (leaving.code or 0) & 0xFF
+    if sys.stderr is not None:
+        sys.stderr.write(f"{leaving.code}\n")
+    return 1
 
 
 def _flush() -> None:

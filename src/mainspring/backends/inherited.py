@@ -1,22 +1,36 @@
 """Inherited: what a child process has from its parent, and must neither use nor close."""
 
 import gc
+import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from asgiref.sync import SyncToAsync
 from django.core.cache import caches
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 # Never freed: freeing one may close it, and closing it would end the parent's.
 _kept: list[Any] = []
 
 _POOLS: Final = "_connection_pools"
 """Where Django's database wrappers keep their pools: a dictionary by alias, one for each class."""
+
+
+_seen: WeakValueDictionary[int, BaseDatabaseWrapper] = WeakValueDictionary()
+
+
+def _opened(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
+    _seen[id(connection)] = connection
+
+
+connection_created.connect(_opened, dispatch_uid="mainspring.inherited")
 
 
 def close_connections() -> None:
@@ -43,6 +57,12 @@ def hold_connections() -> list[Any]:
     return [one.connection for one in gc.get_objects() if type(one) in kinds]
 
 
+def hold_seen_connections() -> list[Any]:
+    """Return those that were opened since this module was imported; takes less time."""
+    seen = (reference() for reference in _seen.valuerefs())
+    return [one.connection for one in seen if one is not None]
+
+
 def disown(*held: Any) -> None:
     """Have this child process use nothing of what its parent has open, ``held`` included.
 
@@ -59,6 +79,21 @@ def disown(*held: Any) -> None:
     for pools in _all_pools():
         _kept.append(dict(pools))
         pools.clear()
+
+
+def let_go(held: Iterable[Any]) -> None:
+    """Have this child process hold no connection to the server open: the parent alone does.
+
+    Else a server takes no notice of the parent's death as long as the child lives, and goes on with
+    its transactions and locks.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for one in held:
+        with suppress(Exception):  # one that is closed; a driver that tells no descriptor
+            descriptor = getattr(one, "_sock", one).fileno()
+            # The number stays taken, in case the driver writes to it after all.
+            os.dup2(nothing, descriptor, inheritable=False)
+    os.close(nothing)
 
 
 def forget_threads() -> None:

@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from mainspring.backends.held_jobs import HeldJobs
+from mainspring.backends.locks import renewed
 from mainspring.backends.ready_queue import ReadyQueue
 from mainspring.backends.storage import Storage
 from mainspring.backends.unique_jobs import UniqueJobs
@@ -25,9 +26,9 @@ class MemoryJobs(Storage):
     def __init__(self, config: Config) -> None:
         self._backend = config.alias
         self._lease = config.options.lease
-        self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)
-        self._settled = threading.Condition(self._lock)
+        self._lock = renewed(threading.Lock())
+        self._work = renewed(threading.Condition(self._lock))
+        self._settled = renewed(threading.Condition(self._lock))
         self._woken = False  # by work to do
         self._interrupted = False  # by wake()
         self.bells: Bells | None = None

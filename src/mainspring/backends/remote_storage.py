@@ -20,6 +20,7 @@ from mainspring.backends.bells import PLACES, Waiting
 from mainspring.backends.channel import Channel, apart
 from mainspring.backends.database.vendors.signal_pipe import SignalPipe
 from mainspring.backends.forking import fork
+from mainspring.backends.locks import renewed
 from mainspring.backends.memory import MemoryStorage
 from mainspring.backends.storage import LostWorker, Rescued, Storage
 from mainspring.conf import Config
@@ -70,7 +71,7 @@ class RemoteStorage(Storage):
         self._channels = WeakSet[Channel]()
         self._bell = _Bell()
         self._bell_of = 0  # the process whose bell is known there
-        self._lock = threading.Lock()
+        self._lock = renewed(threading.Lock())
         self._control: socket.socket | None = None
         self._holder = 0
         self._ends_process = False

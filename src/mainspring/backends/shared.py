@@ -9,13 +9,14 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from mainspring import conf
+from mainspring.backends.locks import renewed
 
 if TYPE_CHECKING:
     from mainspring.backends.storage import Storage
 
 _configs: dict[str, tuple[type, Mapping[str, Any], conf.Config]] = {}
 _storages: dict[str, "tuple[conf.Config, Storage]"] = {}
-_lock = threading.Lock()
+_lock = renewed(threading.Lock())
 
 
 def shared_config(

@@ -84,6 +84,10 @@ class Notes:
         self.metadata = metadata_in(stored)
         self._reserved = {k: v for k, v in _decoded(stored).items() if k not in self.metadata}
 
+    def renew(self, lock: AbstractContextManager[Any]) -> None:
+        """Take another lock, in a process forked while a thread may have held the first."""
+        self._lock = lock
+
     def say(self, done: float, total: float | None, message: str) -> None:
         """Take note of how far the call is."""
         self._reserved[_PROGRESS] = [done, total, message]

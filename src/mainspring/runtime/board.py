@@ -315,6 +315,11 @@ class Board:
         os.close(self._descriptor)
         _own.discard(self.path.name)
 
+    def disown(self) -> None:
+        """Leave the file to the process that is locked by it, of which this one is a child."""
+        self.close()
+        self._notes.close()
+
     def remove(self) -> None:
         """Delete the files; the journal stays readable here until :meth:`close`."""
         self.stacks_path.unlink(missing_ok=True)
@@ -353,6 +358,9 @@ class NoBoard:
 
     def mark_ready(self) -> None:
         """Say nothing."""
+
+    def disown(self) -> None:
+        """Leave nothing."""
 
     def remove(self) -> None:
         """Delete nothing."""

@@ -20,6 +20,8 @@ _SECTION: Final = re.compile(r"^(Current thread|Thread) 0x([0-9a-f]+)", re.MULTI
 
 # What faulthandler holds only by number.
 _files: list[Any] = []
+_exits: list[tuple[Any, Any]] = []
+"""What we have put in the place of ``os._exit``, and what was there before."""
 
 
 def leave_traces(board: Board) -> None:
@@ -31,13 +33,31 @@ def leave_traces(board: Board) -> None:
     _files.append(file)
     faulthandler.enable(file)
     faulthandler.register(_DUMP, file)
-    end_process = os._exit
+    end_process, process = os._exit, os.getpid()
 
     def note_and_exit(status: int) -> None:
-        board.record_exiting(threading.get_ident())
+        if os.getpid() == process:
+            board.record_exiting(threading.get_ident())
         end_process(status)
 
+    _exits.append((note_and_exit, end_process))
     os._exit = note_and_exit  # type: ignore[assignment] # what a task may call to end the process
+
+
+def leave_no_traces() -> None:
+    """Take that back, in a process that a task has forked: its end is not the worker's.
+
+    faulthandler writes to the standard error stream then.
+    """
+    for ours, before in _exits:
+        if os._exit is ours:
+            os._exit = before
+    faulthandler.unregister(_DUMP)
+    faulthandler.disable()
+    with suppress(RuntimeError, ValueError, OSError, AttributeError):  # there is no such stream
+        faulthandler.enable()
+    while _files:
+        _files.pop().close()
 
 
 def dump_stacks(pid: int, board: Board) -> None:

@@ -14,6 +14,7 @@ from mainspring.core import clock
 from mainspring.core.jobs import Worker as WorkerIdentity
 from mainspring.exceptions import StoreUnavailable
 from mainspring.runtime.board import Board, NoBoard
+from mainspring.runtime.children import kept_out
 from mainspring.runtime.identity import new_worker
 from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.process_pool import ProcessPool
@@ -25,6 +26,7 @@ _GOODBYE: Final = 5.0  # seconds that running tasks get when the process ends
 _POLL: Final = 0.01
 
 _workers: dict[str, "EmbeddedWorker | ProcessPool"] = {}
+_parents: list[object] = []  # what this process has inherited, and nobody is to free
 _lock = threading.Lock()
 
 
@@ -59,7 +61,8 @@ class EmbeddedWorker:
             if isinstance(self._board, Board):
                 self._board.come_alive()
             self._worker = Worker(backend, identity, options, self._board)
-            self._worker.run()
+            with kept_out(self._worker, owns_process=False):
+                self._worker.run()
         except Exception:
             logger.exception(
                 "The embedded worker %s failed",
@@ -146,6 +149,8 @@ def _finish(worker: EmbeddedWorker | ProcessPool) -> None:
 def _forked() -> None:
     global _lock  # noqa: PLW0603 # another thread may have had it
     _lock = threading.Lock()
+    _parents.append(dict(_workers))
+    _workers.clear()
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
+from mainspring.backends.forking import end_child
+from mainspring.backends.locks import renewed
+from mainspring.backends.signal_handlers import handle
 from mainspring.core.jobs import Job
 from mainspring.exceptions import TaskCancelled, TaskTimeout
 from mainspring.runtime.board import Board, NoBoard, ticks
@@ -60,15 +63,16 @@ class Guard:
         self._sparing: dict[str, BaseException | None] = {}  # and what they are to be told after it
         self._again = min(grace // _TELLINGS, _AGAIN)
         self._board = board
-        self._lock = threading.Lock()
+        self._lock = renewed(threading.Lock())
         self._main_thread = 0
         self._watching = threading.Event()
         self._is_stopping = False
+        self._is_child = False
         self._thread = threading.Thread(target=self._turn, name="mainspring-guard", daemon=True)
 
     def use_signal(self) -> None:
         """Tell tasks in the main thread, which calls this, by a signal."""
-        signal.signal(_SIGNAL, self._raise_in_main)
+        handle(_SIGNAL, self._raise_in_main)
         self._main_thread = threading.get_ident()
         self.uses_signal = True
 
@@ -104,8 +108,10 @@ class Guard:
     def leave(self, job_id: str) -> BaseException | None:
         """Watch no more, and return what the call was told, if it was.
 
-        From when this returns, nothing is raised any more in the calling thread.
+        From when this returns, nothing is raised any more in the calling thread. In a process that
+        the call has forked, it never returns.
         """
+        self._end_if_child()
         running = self.running.get(job_id)
         if running is not None:
             with self._lock:
@@ -118,8 +124,10 @@ class Guard:
     def take(self, job_id: str) -> BaseException | None:
         """Return what the call was told, if it was; another one of its row may be told anew.
 
-        From when this returns, nothing is raised any more in the calling thread.
+        From when this returns, nothing is raised any more in the calling thread. In a process that
+        the call has forked, it never returns.
         """
+        self._end_if_child()
         running = self.running.get(job_id)
         with self._lock:
             if running is not None and running.tell is None and job_id in self.told:
@@ -155,6 +163,17 @@ class Guard:
             return here == self._main_thread
         running = self.running.get(job_id)
         return running is not None and running.tell is None and running.thread == here
+
+    # Called in a process that a call has forked
+
+    def end_here(self) -> None:
+        """Have this process end where the call that has forked it ends."""
+        self._is_child = True
+        self.told[""] = SystemExit()  # so that who runs the call comes here
+
+    def _end_if_child(self) -> None:
+        if self._is_child:
+            end_child(sys.exception())
 
     # Called by the guard's own thread and by others that know of something
 

@@ -1,8 +1,11 @@
 """What a worker holds: jobs that it has claimed, and outcomes that are not settled yet."""
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from mainspring.backends.forking import end_child
 from mainspring.backends.storage import Storage
 from mainspring.core.jobs import Job, Outcome, State, Worker
 from mainspring.exceptions import StoreUnavailable
@@ -43,6 +46,7 @@ class Holdings:
         """Which of the jobs hold slots of limits."""
         self.maps = Maps()
         """Which of them are rows of maps."""
+        self._process = os.getpid()
         self._storage = storage
         self._identity = identity
         self._board = board
@@ -72,6 +76,7 @@ class Holdings:
 
         Raises ``StoreUnavailable``, having said so.
         """
+        self._end_if_child()
         if self._unreleased:
             self.release(())
         # Emptied in place and from the front: lanes append without a lock.
@@ -95,6 +100,11 @@ class Holdings:
         self.maps.settled(outcomes)
         self._settled(outcomes, lost_ids)
         return self._begin(jobs)
+
+    def _end_if_child(self) -> None:
+        # What a process has claimed, none that it has forked may settle.
+        if os.getpid() != self._process:
+            end_child(sys.exception())
 
     def _begin(self, jobs: list[Job]) -> list[Job]:
         if self._again:
@@ -139,6 +149,7 @@ class Holdings:
 
         These are not to be started any more: nobody knows whether they are still this worker's.
         """
+        self._end_if_child()
         self._unreleased += jobs
         if not self._unreleased:
             return

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 
+from mainspring.backends.forking import end_child
 from mainspring.core import outcomes
 from mainspring.core.jobs import Job, Outcome
 from mainspring.runtime.executor import Executor
@@ -128,6 +129,7 @@ class AsyncLane(Lane):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starts_no_more = False
         self._is_stopping = False
+        self._is_child = False
 
     @property
     def load(self) -> int:
@@ -175,6 +177,15 @@ class AsyncLane(Lane):
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
+    def end_here(self) -> None:
+        """Have this process, which a task has forked, end when its loop would do the next thing.
+
+        It shares the loop's descriptors with the parent: to close them would end the parent's loop.
+        """
+        self._is_child = True
+        if self._loop is not None:
+            self._loop.stop()
+
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
@@ -182,6 +193,8 @@ class AsyncLane(Lane):
                 # What a coroutine that a task has spawned raises ends the loop: asyncio's rule.
                 with suppress(SystemExit, KeyboardInterrupt):
                     loop.run_forever()
+                if self._is_child:
+                    end_child(None)
         except BaseException as error:  # noqa: BLE001 # no loop any more: what it held, nobody runs
             self._failure = error
             self._freed()

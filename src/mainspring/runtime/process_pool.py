@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 from mainspring.backends.base import MainspringBackend
 from mainspring.backends.forking import fork
 from mainspring.backends.remote_storage import RemoteStorage
+from mainspring.backends.signal_handlers import handle
 from mainspring.core import registry
 from mainspring.runtime.board import boards
 from mainspring.runtime.options import WorkerOptions
@@ -164,10 +165,11 @@ class _PoolSupervisor(Supervisor):
         self._storage = storage
         self._parent = parent
 
-    def _catch_signals(self) -> None:
-        super()._catch_signals()
+    def _catch_signals(self) -> int:
+        woken_by = super()._catch_signals()
         for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+            handle(number, signal.SIG_IGN)
+        return woken_by
 
     def _wakers(self) -> list[Any]:
         return [*super()._wakers(), self._storage.control]

@@ -43,6 +43,11 @@ class RowNotes:
             os.close(self._files.pop(job_id))
             self._path(job_id).unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Close the files."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
     def remove(self) -> None:
         """Delete all notes."""
         for path in self._board.parent.glob(f"kept-*-{self._board.name}"):

@@ -45,6 +45,11 @@ class RunningNotes:
         self.by_job[job.id] = notes
         return notes
 
+    def renew(self) -> None:
+        """Have a process that a call has forked save them, too, whoever held their locks."""
+        for notes in self.by_job.values():
+            notes.renew(threading.Lock())
+
     def forget(self, job: Job) -> None:
         """Save nothing of a call."""
         self.by_job.pop(job.id, None)

@@ -17,12 +17,14 @@ from typing import Any, Final, NoReturn
 from mainspring.backends.base import mainspring_backend
 from mainspring.backends.forking import fork
 from mainspring.backends.inherited import close_connections
+from mainspring.backends.signal_handlers import give_back, handle, is_ignored
 from mainspring.core import clock
 from mainspring.core.clock import SECOND
 from mainspring.exceptions import StoreUnavailable
 from mainspring.maintenance.rescuer import LATE, tell_rescued
 from mainspring.runtime import lost
 from mainspring.runtime.board import Board, ticks
+from mainspring.runtime.children import kept_out
 from mainspring.runtime.crashes import dump_stacks, leave_traces, stop
 from mainspring.runtime.identity import new_worker
 from mainspring.runtime.options import WorkerOptions
@@ -66,8 +68,20 @@ class Supervisor:
         self._wakeup = os.pipe()
 
     def run(self) -> int:
-        """Run until stopped or drained; return the exit status."""
-        self._catch_signals()
+        """Run until stopped or drained; return the exit status.
+
+        The signal handlers of the process are as before then.
+        """
+        woken_by = self._catch_signals()
+        try:
+            return self._run()
+        finally:
+            signal.set_wakeup_fd(woken_by)
+            give_back()
+            for descriptor in self._wakeup:
+                os.close(descriptor)
+
+    def _run(self) -> int:
         identity = self._identity()
         if self._watch_files is not None:
             self._watcher = self._fork(self._watch_files)
@@ -90,13 +104,16 @@ class Supervisor:
 
     # Signals
 
-    def _catch_signals(self) -> None:
+    def _catch_signals(self) -> int:
+        # Returns the descriptor that signals were written to before.
         for descriptor in self._wakeup:
             os.set_blocking(descriptor, False)
-        signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # ends the sleep
+        woken_by = signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
+        handle(signal.SIGCHLD, lambda *_: None)  # ends the sleep
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda number, _: self._stop(signal.Signals(number).name))
+            if number != signal.SIGHUP or not is_ignored(number):  # by nohup
+                handle(number, lambda number, _: self._stop(signal.Signals(number).name))
+        return woken_by
 
     def _stop(self, why: str) -> None:
         if self._stop_by is not None:  # a second signal
@@ -208,8 +225,9 @@ class Supervisor:
             if process.threads is None:
                 process.guard.use_signal()
             process.loops.maintenance.add(Upkeep(process, supervisor))
-            signal.signal(signal.SIGTERM, lambda *_: process.stop())
-            process.run()
+            handle(signal.SIGTERM, lambda *_: process.stop())
+            with kept_out(process, owns_process=True):
+                process.run()
             if self._options.drain and not process.is_drained:
                 sys.exit(_UNDRAINED)
 

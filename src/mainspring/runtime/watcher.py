@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 
 from django.utils import autoreload
 
+from mainspring.backends.signal_handlers import give_back, handle, is_ignored
 from mainspring.runtime.supervisor import CHANGED
 
 _INTERVAL: Final = 1.0  # seconds
@@ -24,7 +25,14 @@ class Reloader:
     def run(self) -> int:
         """Run until the command ends for another reason; return its exit status."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._stop)
+            if number != signal.SIGHUP or not is_ignored(number):  # by nohup
+                handle(number, self._stop)
+        try:
+            return self._run()
+        finally:
+            give_back()
+
+    def _run(self) -> int:
         status = self._run_once()
         while status == CHANGED:
             status = self._run_once()

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from mainspring.backends.locks import renewed
+
 
 class SignalPipe:
     """Bytes wait in a pipe until they are taken; setting it takes no lock."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = renewed(threading.Lock())
         self._pid = os.getpid()
         self._pipe: tuple[int, int] | None = None
         self.is_set = False

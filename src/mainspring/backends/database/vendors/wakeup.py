@@ -10,6 +10,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final, Protocol
 
+from mainspring.backends.locks import renewed
+
 _SAFETY_POLL: Final = 0.05  # seconds, where no pipe can be made
 _CLOCK_TICK: Final = 20_000_000  # nanoseconds, at most, from one file time to the next
 _LOOK_AGAIN: Final = 1.0  # seconds after which a producer looks for new pipes in any case
@@ -76,7 +78,7 @@ class PipeWakeup:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
+        self._lock = renewed(threading.Lock())
         self._pid = os.getpid()
         self._reset()
 

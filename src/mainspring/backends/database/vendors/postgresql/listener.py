@@ -18,6 +18,7 @@ from mainspring.backends.database.vendors.postgresql import session
 from mainspring.backends.database.vendors.postgresql.exchange import WORK
 from mainspring.backends.database.vendors.postgresql.settling import SETTLED
 from mainspring.backends.database.vendors.signal_pipe import SignalPipe
+from mainspring.backends.locks import renewed
 
 logger = logging.getLogger("mainspring")
 
@@ -50,7 +51,7 @@ class Listener:
         self._on_work = on_work
         self._on_ready_again = on_ready_again
         self._signal = SignalPipe()
-        self._lock = threading.Lock()
+        self._lock = renewed(threading.Lock())
         self._reset()
 
     def _reset(self) -> None:
