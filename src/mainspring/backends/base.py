@@ -24,6 +24,7 @@ from mainspring.backends.mapping import gated
 from mainspring.backends.rules import Carried, carried_by, gate_for, validate_queue
 from mainspring.backends.shared import shared_config
 from mainspring.backends.spooled_jobs import SpooledJobs
+from mainspring.backends.stalls import awaited_result
 from mainspring.backends.storage import Storage
 from mainspring.backends.waiting import await_until, wait_until
 from mainspring.core import clock, codec
@@ -345,8 +346,7 @@ class MainspringBackend(BaseTaskBackend):
             result = self.get_result(result_id)
             return result if result.status in _FINISHED else None
 
-        watched = _watched(result_id)
-        return wait_until(self.storage, watched, f"Result {result_id}", timeout, look)
+        return wait_until(self.storage, awaited_result(result_id), timeout, look)
 
     async def await_for_result(self, result_id: str, timeout: float | None) -> TaskResult[Any]:  # noqa: ASYNC109 # the sync form's own
         """See :meth:`wait_for_result`."""
@@ -355,8 +355,7 @@ class MainspringBackend(BaseTaskBackend):
             result = await self.aget_result(result_id)
             return result if result.status in _FINISHED else None
 
-        watched = _watched(result_id)
-        return await await_until(self.storage, watched, f"Result {result_id}", timeout, look)
+        return await await_until(self.storage, awaited_result(result_id), timeout, look)
 
     def check(self, **_kwargs: Any) -> list[checks.CheckMessage]:
         """Return what is wrong with this backend's settings, for ``manage.py check``."""
@@ -381,11 +380,6 @@ def mainspring_backend(alias: str) -> MainspringBackend:
 
 
 _FINISHED: Final = frozenset({TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED})
-
-
-def _watched(result_id: str) -> str | None:
-    # The row of a call of a map may become another one while it is waited for.
-    return None if parse_call_id(result_id) else result_id
 
 
 def _as_id(result_id: str | UUID) -> str:

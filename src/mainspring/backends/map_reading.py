@@ -12,6 +12,7 @@ from django.tasks.exceptions import TaskResultDoesNotExist
 from mainspring import signals
 from mainspring.backends.map_rows import Row, as_rows
 from mainspring.backends.progress_bar import ProgressBar
+from mainspring.backends.stalls import Awaited, awaited_map
 from mainspring.backends.waiting import await_until, wait_until
 from mainspring.core.chunks import MapRecord, call_id, is_merge
 from mainspring.core.clock import now as clock_now
@@ -49,6 +50,7 @@ class MapReader:
         self._backend = backend
         self._storage = backend.storage
         self._id = map_id
+        self._awaited = awaited_map(map_id)
 
     def record(self) -> MapRecord:
         """Return the map as stored; raises ``TaskResultDoesNotExist``."""
@@ -100,7 +102,7 @@ class MapReader:
         self._wait(timeout, lambda: self.is_finished() or None)
 
     def _wait(self, timeout: float | None, look: Callable[[], bool | None]) -> None:
-        wait_until(self._storage, self._id, f"Map {self._id}", timeout, look)
+        wait_until(self._storage, self._awaited, timeout, look)
 
     async def await_end(self, timeout: float | None) -> None:  # noqa: ASYNC109 # the sync form's own
         """See :meth:`MapResult.await_result`."""
@@ -108,7 +110,7 @@ class MapReader:
         async def look() -> bool | None:
             return await sync_to_async(self.is_finished)() or None
 
-        await await_until(self._storage, self._id, f"Map {self._id}", timeout, look)
+        await await_until(self._storage, self._awaited, timeout, look)
 
     # The calls
 
@@ -145,8 +147,8 @@ class MapReader:
             look = await sync_to_async(self._look)(start, at_once)
             if not look.rows and not look.is_end:
                 again = partial(self._alook, start)
-                what = f"Call {call_id(self._id, start)}"
-                look = await await_until(self._storage, look.unfinished, what, None, again)
+                awaited = self._awaited_call(start, look.unfinished)
+                look = await await_until(self._storage, awaited, None, again)
             for row in look.rows:
                 for result in row.results():
                     yield result
@@ -206,11 +208,12 @@ class MapReader:
 
     def _wait_for_more(self, start: int, unfinished: str | None, end: float | None) -> _Look:
         left = None if end is None else max(end - time.monotonic(), 0)
-        what = f"Call {call_id(self._id, start)}"
+        awaited = self._awaited_call(start, unfinished)
         # One row at a time, as most looks are in vain.
-        return wait_until(
-            self._storage, unfinished, what, left, lambda: _seen(self._look(start, 1))
-        )
+        return wait_until(self._storage, awaited, left, lambda: _seen(self._look(start, 1)))
+
+    def _awaited_call(self, index: int, row: str | None) -> Awaited:
+        return Awaited(f"Call {call_id(self._id, index)}", row, self._id)
 
     def _look(self, start: int, most: int, values_only: bool = False) -> _Look:
         rows = self._read_from(start, most, values_only)

@@ -3,6 +3,7 @@
 import heapq
 import time
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from mainspring.backends.base import POLICY_OPTIONS, MainspringBackend
@@ -11,6 +12,7 @@ from mainspring.backends.memory_schedules import MemorySchedules
 from mainspring.backends.ready_queue import ReadyQueue, first_of
 from mainspring.backends.shared import shared_storage, start_embedded_worker
 from mainspring.backends.spooled_jobs import SpooledJobs
+from mainspring.backends.stalls import awaited_map, awaited_result
 from mainspring.backends.storage import (
     ANY_QUEUE,
     LostWorker,
@@ -20,6 +22,7 @@ from mainspring.backends.storage import (
     Stats,
     rescue_from,
 )
+from mainspring.backends.waiting import wait_in_steps
 from mainspring.conf import Config
 from mainspring.core.admission import Admitted
 from mainspring.core.arguments import Arguments
@@ -114,15 +117,15 @@ class MemoryBackend(MainspringBackend):
         if parse_call_id(result_id) is not None:
             return super().wait_for_result(result_id, timeout)
         self.get_result(result_id)
-        if not self.storage.wait_until_final(result_id, timeout):
-            raise TimeoutError(f"Result {result_id} was not finished within {timeout} s.")
+        wait = partial(self.storage.wait_until_final, result_id)
+        wait_in_steps(self.storage, awaited_result(result_id), timeout, wait)
         return self.get_result(result_id)
 
     def wait_for_map(self, map_id: str, timeout: float | None) -> None:
         """Wait until a map is at its end, without polling."""
         self.get_map(map_id)
-        if not self.storage.wait_until_map_ended(map_id, timeout):
-            raise TimeoutError(f"Map {map_id} was not finished within {timeout} s.")
+        wait = partial(self.storage.wait_until_map_ended, map_id)
+        wait_in_steps(self.storage, awaited_map(map_id), timeout, wait)
 
 
 def _in_another_process(config: Config) -> "RemoteStorage":

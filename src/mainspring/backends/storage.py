@@ -13,6 +13,7 @@ from mainspring.backends.map_storage import MapStorage
 from mainspring.backends.schedule_storage import ScheduleStorage
 from mainspring.backends.settle_storage import SettleStorage
 from mainspring.backends.transactions import Transaction
+from mainspring.backends.wait_storage import WaitStorage
 from mainspring.core import clock, outcomes
 from mainspring.core.admission import Admitted
 from mainspring.core.calls import describe
@@ -86,15 +87,6 @@ class Pruned(NamedTuple):
     deleted: int
     is_done: bool
     """Whether all finished results have been looked at."""
-
-
-class Watch(NamedTuple):
-    """A caller's wait for one job."""
-
-    is_live: Callable[[], bool]
-    """Whether the caller would be told just now; else it has to look by itself."""
-    forget: Callable[[], None]
-    """Ends the watch."""
 
 
 class Stats(NamedTuple):
@@ -189,7 +181,7 @@ def _overdue(policy: Policy, stack: str) -> str:
     return f"{text} It was here:\n{stack}" if stack else text
 
 
-class Storage(SettleStorage, MapStorage, ScheduleStorage):
+class Storage(SettleStorage, MapStorage, ScheduleStorage, WaitStorage):
     """The verbs of one backend alias; one instance per process, used from many threads."""
 
     is_closed = False
@@ -347,13 +339,6 @@ class Storage(SettleStorage, MapStorage, ScheduleStorage):
     @abstractmethod
     def wake(self) -> None:
         """End the present or next :meth:`wait_for_work` of this process."""
-
-    def watch(self, job_id: str, call: Callable[[], None]) -> Watch | None:
-        """Have ``call`` called, in any thread, whenever a job may have finished.
-
-        None where the store cannot tell: then callers look by themselves.
-        """
-        return None
 
     @abstractmethod
     def stats(self) -> Stats:

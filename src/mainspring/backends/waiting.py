@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from asgiref.sync import sync_to_async
+
+from mainspring.backends.stalls import Awaited, Stall
 from mainspring.backends.storage import Storage
 from mainspring.exceptions import StoreUnavailable
 
@@ -18,31 +21,32 @@ _LONGEST_OUTAGE: Final = 30.0
 
 def wait_until[T](
     storage: Storage,
-    watched_id: str | None,
-    what: str,
+    awaited: Awaited,
     timeout: float | None,
     look: Callable[[], T | None],
 ) -> T:
     """Return what ``look`` returns once that is not None.
 
-    The store tells when to look again, if it can for the job, or map, of ``watched_id``. Raises
-    ``TimeoutError``, about ``what``, after ``timeout`` seconds and one last look.
+    The store tells when to look again, if it can for what is ``awaited``. Raises ``TimeoutError``
+    after ``timeout`` seconds and one last look, and ``TransactionManagementError`` at once where
+    the caller's transaction hides what it waits for.
     """
-    told, outage = threading.Event(), Outage()
-    with watching(storage, watched_id, told.set) as is_live:
-        for pause in pauses(what, timeout, is_live):
+    told, outage, stall = threading.Event(), Outage(), Stall(storage, awaited)
+    with watching(storage, awaited.watched_id, told.set) as is_live, stall.known():
+        for pause in pauses(awaited.name, timeout, is_live):
             told.clear()
             with outage.borne(pause):
                 if (seen := look()) is not None:
                     return seen
-            told.wait(pause)
+                if pause and not stall.seconds_to_check:
+                    stall.check()
+            told.wait(min(pause, stall.seconds_to_check or pause))
     raise AssertionError("unreachable")
 
 
 async def await_until[T](
     storage: Storage,
-    watched_id: str | None,
-    what: str,
+    awaited: Awaited,
     timeout: float | None,  # noqa: ASYNC109 # the sync form's own
     look: Callable[[], Awaitable[T | None]],
 ) -> T:
@@ -53,16 +57,41 @@ async def await_until[T](
         with suppress(RuntimeError):  # the loop has been closed
             loop.call_soon_threadsafe(told.set)
 
-    outage = Outage()
-    with watching(storage, watched_id, tell) as is_live:
-        for pause in pauses(what, timeout, is_live):
+    outage, stall = Outage(), Stall(storage, awaited)
+    with watching(storage, awaited.watched_id, tell) as is_live, stall.known():
+        for pause in pauses(awaited.name, timeout, is_live):
             told.clear()
             with outage.borne(pause):
                 if (seen := await look()) is not None:
                     return seen
+                if pause and not stall.seconds_to_check:
+                    await sync_to_async(stall.check)()
             with suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), pause)
+                await asyncio.wait_for(told.wait(), min(pause, stall.seconds_to_check or pause))
     raise AssertionError("unreachable")
+
+
+def wait_in_steps(
+    storage: Storage,
+    awaited: Awaited,
+    timeout: float | None,
+    wait: Callable[[float], bool],
+) -> None:
+    """Return once ``wait`` returns True, which waits in the store for so many seconds at most.
+
+    Raises ``TimeoutError`` after ``timeout`` seconds.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    stall = Stall(storage, awaited)
+    with stall.known():
+        while True:
+            stall.check()
+            step = stall.seconds_to_check
+            left = step if end is None else max(end - time.monotonic(), 0)
+            if wait(min(step, left)):
+                return
+            if left <= step and end is not None:
+                raise TimeoutError(_not_finished(awaited.name, timeout))
 
 
 @contextmanager
@@ -121,5 +150,9 @@ def pauses(what: str, timeout: float | None, is_live: Callable[[], bool]) -> Ite
             left = end - time.monotonic()
             yield max(min(longest, left), 0)
             if left <= 0:
-                raise TimeoutError(f"{what} was not finished within {timeout} s.")
+                raise TimeoutError(_not_finished(what, timeout))
         pause = min(pause * 1.5, _SLOWEST_POLL)
+
+
+def _not_finished(what: str, timeout: float | None) -> str:
+    return f"{what} was not finished within {timeout} s."

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from mainspring.backends.forking import end_child
 from mainspring.backends.locks import renewed
 from mainspring.backends.signal_handlers import handle
+from mainspring.backends.stalls import Slot, slot_finders
 from mainspring.core.jobs import Job
 from mainspring.exceptions import TaskCancelled, TaskTimeout
 from mainspring.runtime.board import Board, NoBoard, ticks
@@ -50,8 +51,13 @@ class Running(NamedTuple):
 class Guard:
     """What runs in this process, until when."""
 
-    def __init__(self, board: Board | NoBoard, grace: int = _TELLINGS * _AGAIN) -> None:
-        """``grace``: what a task has to end after it was told, in microseconds."""
+    def __init__(
+        self, board: Board | NoBoard, grace: int = _TELLINGS * _AGAIN, slots: int = 1
+    ) -> None:
+        """``grace``: what a task has to end after it was told, in microseconds.
+
+        ``slots``: how many sync tasks run at a time.
+        """
         self.uses_signal = False
         """Whether sync tasks run in the main thread, and are told by a signal."""
         self.in_main: Job | None = None
@@ -63,6 +69,7 @@ class Guard:
         self._sparing: dict[str, BaseException | None] = {}  # and what they are to be told after it
         self._again = min(grace // _TELLINGS, _AGAIN)
         self._board = board
+        self._slots = slots
         self._lock = renewed(threading.Lock())
         self._main_thread = 0
         self._watching = threading.Event()
@@ -78,10 +85,12 @@ class Guard:
 
     def start(self) -> None:
         """Start the thread."""
+        slot_finders.add(self._slot_of_caller)
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread."""
+        slot_finders.discard(self._slot_of_caller)
         self._is_stopping = True
         self._watching.set()
         self._thread.join()
@@ -229,6 +238,15 @@ class Guard:
         else:
             kind = ctypes.py_object(type(error))
             _set_async_exception(ctypes.c_ulong(running.thread), kind)
+
+    def _slot_of_caller(self) -> Slot | None:
+        thread = threading.get_ident()
+        if thread == self._main_thread:
+            job = self.in_main
+        else:
+            found = (one for one in list(self.running.values()) if one.thread == thread)
+            job = next((one.job for one in found if one.tell is None), None)
+        return None if job is None else Slot(self, self._slots, job)
 
     def _raise_in_main(self, *_: Any) -> None:
         job = self.in_main

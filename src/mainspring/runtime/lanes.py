@@ -9,6 +9,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 from mainspring.backends.forking import end_child
+from mainspring.backends.stalls import Slot, async_slot
 from mainspring.core import outcomes
 from mainspring.core.jobs import Job, Outcome
 from mainspring.runtime.executor import Executor
@@ -214,6 +215,7 @@ class AsyncLane(Lane):
             task.add_done_callback(partial(self._finished, job))
 
     async def _work(self, job: Job) -> None:
+        async_slot.set(Slot(self, self.size, job))  # in the context of this asyncio task
         try:
             self._done(await self._executor.aexecute(job))
         except BaseException as error:  # noqa: BLE001 # it raises nothing, or is broken

@@ -51,7 +51,7 @@ class Worker:
         self.options = options
         self.storage = backend.storage
         self.board = board
-        self.guard = Guard(board, backend.config.options.grace)
+        self.guard = Guard(board, backend.config.options.grace, options.threads)
         self.executor = Executor(backend, identity, board, self.guard)
         self.pace = Pace()
         self.threads = (

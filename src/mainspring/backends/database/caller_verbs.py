@@ -13,7 +13,11 @@ from mainspring.backends.database.access import DatabaseAccess
 from mainspring.backends.database.patience import is_in_transaction, patiently
 from mainspring.backends.database.storing import store, store_as_made
 from mainspring.backends.database.vendors.base import Row
-from mainspring.backends.storage import Stats, Watch
+from mainspring.backends.database.visibility import hidden_because
+from mainspring.backends.storage import Stats
+from mainspring.backends.wait_storage import Pulse, Watch
+from mainspring.core.chunks import MapRecord
+from mainspring.core.clock import SECOND
 from mainspring.core.clock import now as clock_now
 from mainspring.core.jobs import NEW_COLUMNS, Job
 from mainspring.core.outcomes import cancelled_errors
@@ -155,6 +159,32 @@ class CallerVerbs(DatabaseAccess):
             held,
             [name for (name,) in self._read("list_paused", self._backend)],
         )
+
+    def require_visible(self, name: str, watched_id: str | None, map_id: str | None) -> None:
+        """See :meth:`Storage.require_visible`."""
+        connection = connections[self._alias]
+        if not is_in_transaction(connection):
+            return
+        if map_id is not None:
+            params: tuple[Any, ...] = ("find_map", (map_id, self._backend))
+            ended_at = MapRecord._fields.index("finished_at")
+        else:
+            params = ("get_results", (self._dialect.ids([watched_id or ""]), self._backend))
+            ended_at = Job._fields.index("finished_at")
+        with self._explained():
+            why = hidden_because(
+                connection, self._dialect, lambda it: self._rows(it, *params), ended_at
+            )
+        if why:
+            raise transaction.TransactionManagementError(
+                f"{name} cannot be waited for in this transaction on the database "
+                f"{self._alias!r}: {why}. Wait after the transaction."
+            )
+
+    def pulse(self) -> Pulse:
+        """See :meth:`Storage.pulse`."""
+        lease = self._options.lease / SECOND
+        return Pulse(dict(self._read("pulse", self._backend)), lease)
 
     def pause(self, queue: str) -> bool:
         """See :meth:`Storage.pause`; in the caller's transaction."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from mainspring.backends.storage import Watch
+from mainspring.backends.wait_storage import Watch
 
 
 class Waking(ABC):

@@ -40,8 +40,8 @@ from mainspring.backends.database.vendors.postgresql.settling import (
 from mainspring.backends.database.vendors.postgresql.text import are_plain, array, columns
 from mainspring.backends.database.vendors.postgresql.vacuum import Vacuum
 from mainspring.backends.database.vendors.postgresql.wakeup import Wakeup
-from mainspring.backends.storage import Watch
 from mainspring.backends.transactions import Noted
+from mainspring.backends.wait_storage import Watch
 from mainspring.conf import Options
 from mainspring.core.jobs import PLAIN_COLUMNS, Outcome
 

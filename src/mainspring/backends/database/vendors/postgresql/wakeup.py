@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from mainspring.backends.database.vendors.polling import Polling
 from mainspring.backends.database.vendors.postgresql.listener import Call, Listener
 from mainspring.backends.database.vendors.signal_pipe import SignalPipe, wait_for_any
-from mainspring.backends.storage import Watch
+from mainspring.backends.wait_storage import Watch
 
 INTERVAL: Final = 0.01
 """Seconds within which a process notifies only once. Who was woken looks once more after it."""

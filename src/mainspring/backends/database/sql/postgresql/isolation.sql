@@ -1,0 +1,3 @@
+-- isolation: name the isolation level of the present transaction.
+-- Result: the level.
+SHOW transaction_isolation

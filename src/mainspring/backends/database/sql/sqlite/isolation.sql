@@ -1,0 +1,3 @@
+-- isolation: name the isolation level of all transactions.
+-- Result: the level.
+SELECT 'serializable'

@@ -1,0 +1,59 @@
+"""Whether a caller's transaction sees what workers do: one that does not would wait for ever."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from django.db import DatabaseError, Error, InterfaceError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mainspring.backends.database.vendors import Dialect
+from mainspring.backends.database.vendors.base import Row
+
+_SNAPSHOT: Final = (
+    "it sees the database as it was when the transaction began to read, so never what a worker "
+    "writes"
+)
+_NEW: Final = "it was enqueued in it, so no worker sees it before the commit"
+_CHANGED: Final = "it was changed in it, which no worker sees before the commit"
+
+type Read = Callable[[BaseDatabaseWrapper], Sequence[Row]]
+
+
+def keeps_snapshot(connection: BaseDatabaseWrapper, dialect: Dialect) -> bool:
+    """Return True if an open transaction never sees what others commit after its first read."""
+    with connection.cursor() as cursor:
+        cursor.execute(dialect.sql("isolation"))
+        level: str = cursor.fetchone()[-1]
+    return not level.lower().startswith("read")
+
+
+def hidden_because(
+    connection: BaseDatabaseWrapper, dialect: Dialect, read: Read, ended_at: int
+) -> str:
+    """Return why the open transaction of ``connection`` never sees the end of what is awaited.
+
+    An empty string if it may see it. ``read`` reads its row, if it is there, on a connection;
+    ``ended_at`` is the column that is not None once it has ended.
+    """
+    if keeps_snapshot(connection, dialect):
+        return _SNAPSHOT
+    outside = dialect.new_connection(connection)
+    if outside is connection:  # a database in memory has only the one
+        return ""
+    try:
+        # Where no other connection can be had, nobody knows.
+        with suppress(DatabaseError, InterfaceError):
+            rows = read(outside)
+            if not rows:
+                return _NEW
+            if rows[0][ended_at] is not None and _is_open(read(connection), ended_at):
+                return _CHANGED
+    finally:
+        with suppress(Error):
+            outside.close()
+    return ""
+
+
+def _is_open(rows: Sequence[Row], ended_at: int) -> bool:
+    return bool(rows) and rows[0][ended_at] is None
