@@ -142,7 +142,7 @@ def test_a_step_of_what_has_ended_since_tells_nothing(board):
     [
         ("os._exit(5)", ""),
         ("faulthandler._sigsegv()", "in the_culprit"),
-        ("signal.raise_signal(crashes._DUMP); os._exit(0)", "in the_culprit"),
+        ("signal.raise_signal(crashes.DUMP); os._exit(0)", "in the_culprit"),
     ],
     ids=["exit", "crash", "asked"],
 )

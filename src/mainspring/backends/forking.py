@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from mainspring.backends.inherited import disown, forget_threads, hold_connections
-from mainspring.backends.signal_handlers import FOR_PARENT, handle
+from mainspring.backends.signal_handlers import FOR_PARENT, STOP, handle, is_ignored, pass_over
 
 logger = logging.getLogger("mainspring")
 
@@ -38,9 +38,10 @@ def fork(work: Callable[[], object]) -> int:
     try:
         signal.set_wakeup_fd(-1)
         handle(signal.SIGCHLD, signal.SIG_DFL)
-        handle(signal.SIGTERM, lambda *_: os._exit(0))
+        for number in (signal.SIGTERM, STOP):
+            handle(number, lambda *_: os._exit(0))
         for number in (signal.SIGINT, signal.SIGHUP):  # the parent says what they mean
-            handle(number, signal.SIG_IGN)
+            handle(number, signal.SIG_IGN if is_ignored(number) else pass_over)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_PARENT)
         disown(held)
         forget_threads()

@@ -10,8 +10,15 @@ type Handler = Callable[[int, FrameType | None], Any] | int | None
 _before: dict[int, Any] = {}
 _ours: dict[int, Any] = {}
 
-FOR_PARENT: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
-"""What is sent to a supervisor, and perhaps to all processes of a terminal."""
+STOP: Final = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGTERM
+"""What a supervisor sends to its workers, as a task may do with SIGTERM what it likes."""
+
+FOR_PARENT: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, STOP})
+"""What is sent to a supervisor, or by it, and perhaps to all processes of a terminal."""
+
+
+def pass_over(*_: object) -> None:
+    """Handle a signal by doing nothing. Programs that are started do not inherit that."""
 
 
 def handle(number: int, handler: Handler) -> None:
@@ -19,6 +26,11 @@ def handle(number: int, handler: Handler) -> None:
     previous = signal.signal(number, handler)
     _before.setdefault(number, previous)
     _ours[number] = handler
+
+
+def handled() -> frozenset[int]:
+    """Return the signals that we handle."""
+    return frozenset(_ours)
 
 
 def is_ignored(number: int) -> bool:

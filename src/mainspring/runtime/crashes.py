@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mainspring.runtime.board import Board, Started
 
-_DUMP: Final = signal.SIGRTMIN + 4 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+DUMP: Final = signal.SIGRTMIN + 4 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 _PATIENCE: Final = 0.2  # seconds that a hung process has to write its stacks
 _STOPPING: Final = 1.0  # seconds
 _MOST: Final = 20_000  # characters of a stack
@@ -32,7 +32,7 @@ def leave_traces(board: Board) -> None:
     file = board.stacks_path.open("ab", buffering=0)
     _files.append(file)
     faulthandler.enable(file)
-    faulthandler.register(_DUMP, file)
+    faulthandler.register(DUMP, file)
     end_process, process = os._exit, os.getpid()
 
     def note_and_exit(status: int) -> None:
@@ -52,7 +52,7 @@ def leave_no_traces() -> None:
     for ours, before in _exits:
         if os._exit is ours:
             os._exit = before
-    faulthandler.unregister(_DUMP)
+    faulthandler.unregister(DUMP)
     faulthandler.disable()
     with suppress(RuntimeError, ValueError, OSError, AttributeError):  # there is no such stream
         faulthandler.enable()
@@ -64,7 +64,7 @@ def dump_stacks(pid: int, board: Board) -> None:
     """Have a process that does not respond write its stacks; wait a moment for them."""
     before = len(board.stacks())
     try:
-        os.kill(pid, _DUMP)
+        os.kill(pid, DUMP)
     except ProcessLookupError:
         return
     end = time.monotonic() + _PATIENCE

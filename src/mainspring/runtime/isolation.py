@@ -13,6 +13,8 @@ from asgiref.sync import sync_to_async
 from django.db import Error, connections
 from django.db.backends.signals import connection_created
 
+from mainspring.runtime import dispositions
+
 logger = logging.getLogger("mainspring")
 
 _LONGEST_CANCEL: Final = 1.0  # seconds
@@ -157,7 +159,8 @@ class Surroundings:
         self._recursion_limit = sys.getrecursionlimit()
 
     def restore(self) -> None:
-        """Put back the working folder, umask, import path and recursion limit."""
+        """Put back the working folder, umask, import path, recursion limit and signals."""
+        dispositions.restore()  # first: what a task has left might hit us
         if sys.path != self._path:
             sys.path[:] = self._path
         os.umask(self._umask)

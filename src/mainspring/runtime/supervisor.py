@@ -17,12 +17,12 @@ from typing import Any, Final, NoReturn
 from mainspring.backends.base import mainspring_backend
 from mainspring.backends.forking import fork
 from mainspring.backends.inherited import close_connections
-from mainspring.backends.signal_handlers import give_back, handle, is_ignored
+from mainspring.backends.signal_handlers import STOP, give_back, handle, is_ignored
 from mainspring.core import clock
 from mainspring.core.clock import SECOND
 from mainspring.exceptions import StoreUnavailable
 from mainspring.maintenance.rescuer import LATE, tell_rescued
-from mainspring.runtime import lost
+from mainspring.runtime import dispositions, lost
 from mainspring.runtime.board import Board, ticks
 from mainspring.runtime.children import kept_out
 from mainspring.runtime.crashes import dump_stacks, leave_traces, stop
@@ -123,7 +123,7 @@ class Supervisor:
         logger.info("Stopping (%s): running tasks have time to finish", why, extra={"why": why})
         self._stop_by = time.monotonic() + self._options.shutdown_timeout
         self._starts.clear()
-        self._signal_children(signal.SIGTERM)
+        self._signal_children(STOP)
 
     def _kill(self) -> None:
         if not self._children:
@@ -140,7 +140,7 @@ class Supervisor:
         self._stop_by = float("inf")
         self._exit_status = self._exit_status or 1
 
-    def _signal_children(self, number: signal.Signals) -> None:
+    def _signal_children(self, number: int) -> None:
         for pid in self._children:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -225,7 +225,9 @@ class Supervisor:
             if process.threads is None:
                 process.guard.use_signal()
             process.loops.maintenance.add(Upkeep(process, supervisor))
-            handle(signal.SIGTERM, lambda *_: process.stop())
+            for number in (signal.SIGTERM, STOP):
+                handle(number, lambda *_: process.stop())
+            dispositions.keep()
             with kept_out(process, owns_process=True):
                 process.run()
             if self._options.drain and not process.is_drained:
@@ -235,7 +237,7 @@ class Supervisor:
         pid = self._fork(work)
         self._children[pid] = _Child(board, time.monotonic())
         if self._stop_by is not None:  # stopped since, before the child could be told
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, STOP)
 
     def _fork(self, work: Callable[[], object]) -> int:
         close_connections()

@@ -1,0 +1,107 @@
+"""What a worker process does on signals, put back where a task has changed it.
+
+Handlers, the timers that send signals, and the mask of the main thread, in which handlers run. A
+process that is not the worker's own is left as it is.
+"""
+
+import _signal  # type: ignore[import-not-found] # signal's own look for enums, which takes 5 µs
+import signal
+import threading
+from typing import Any, Final
+
+from mainspring.backends.signal_handlers import handle, handled
+from mainspring.runtime import crashes
+
+_get, _mask = _signal.getsignal, _signal.pthread_sigmask
+_BLOCK, _SET, _REAL = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK), int(signal.ITIMER_REAL)
+_TIMERS: Final = {
+    signal.SIGALRM: signal.ITIMER_REAL,
+    signal.SIGVTALRM: signal.ITIMER_VIRTUAL,
+    signal.SIGPROF: signal.ITIMER_PROF,
+}
+# Those that nobody can handle, and those that faulthandler handles without Python's knowing.
+_FIXED: Final = frozenset(
+    {
+        signal.SIGKILL,
+        signal.SIGSTOP,
+        signal.SIGSEGV,
+        signal.SIGFPE,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGILL,
+        crashes.DUMP,
+    }
+)
+# Those of programs; others are looked at only where one that is watched was changed.
+_WATCHED: Final = frozenset({signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2})
+_NONE: Final = (0.0, 0.0)
+_MOST_TRIES: Final = 10
+
+
+class _Kept:
+    """What is to be so when a task begins."""
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        numbers = {int(number) for number in signal.valid_signals() - _FIXED}
+        self._handlers: dict[int, Any] = {number: _get(number) for number in numbers}
+        self._watched = sorted(numbers & {int(number) for number in _WATCHED | handled()})
+        self._expected = [self._handlers[number] for number in self._watched]
+        self._mask = _mask(_BLOCK, ())
+
+    def restore(self) -> None:
+        if self.thread != threading.get_ident():  # where no handlers can be set
+            if _mask(_BLOCK, ()) != self._mask:
+                _mask(_SET, self._mask)
+        elif not self._is_as_it_was():
+            self._put_back_surely()
+
+    def _is_as_it_was(self) -> bool:
+        return (
+            [*map(_get, self._watched)] == self._expected
+            and signal.getitimer(_REAL) == _NONE
+            and _mask(_BLOCK, ()) == self._mask
+        )
+
+    def _put_back_surely(self) -> None:
+        for _ in range(_MOST_TRIES):
+            try:
+                self._put_back()
+            except BaseException:  # noqa: BLE001, S112 # by a handler that the task has left
+                continue
+            return
+
+    def _put_back(self) -> None:
+        for timer in _TIMERS.values():
+            signal.setitimer(timer, 0)
+        for number, handler in self._handlers.items():
+            # None: it was not set by Python, and Python cannot set it.
+            if handler is not None and _get(number) != handler:
+                signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
+        _mask(_SET, self._mask)
+
+
+_kept: _Kept | None = None
+
+
+def keep() -> None:
+    """Put back what is now after each task; called by the main thread, which has its handlers.
+
+    A timer that runs out where no task has a handler for it does not end the process any more.
+    """
+    global _kept  # noqa: PLW0603 # as what it keeps is the process's
+    for number in _TIMERS:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            handle(number, _end_timer)
+    _kept = _Kept()
+
+
+def restore() -> None:
+    """Put back what a task of this thread has changed; does nothing before :func:`keep`."""
+    if _kept is not None:
+        _kept.restore()
+
+
+def _end_timer(number: int, _frame: Any) -> None:
+    signal.setitimer(_TIMERS[signal.Signals(number)], 0)
