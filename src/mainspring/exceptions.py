@@ -16,6 +16,14 @@ class StoreUnavailable(TaskException):
     """
 
 
+class StoreLocked(StoreUnavailable):
+    """Another transaction holds a lock that the store needs, for longer than it waits."""
+
+
+class StoreRefused(StoreUnavailable):
+    """The store does not take what it was given, as it is too large, for one; nor will it later."""
+
+
 class TaskCancelled(TaskException):
     """The call was cancelled. Raised inside the task where it was running."""
 

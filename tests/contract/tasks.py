@@ -24,6 +24,12 @@ def once(a: int, b: int = 0) -> int:
 
 
 @task
+def repeat(text: str, times: int) -> str:
+    """Return a text again and again."""
+    return text * times
+
+
+@task
 def echo(*args: Any, **kwargs: Any) -> list[Any]:
     """Return what was given."""
     return [list(args), kwargs]

@@ -1,26 +1,47 @@
 """Settling while others update or lock the rows of what is settled."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
+from django.db import transaction
 
+from mainspring.backends.database.vendors.mysql import dialect, settling
+from mainspring.backends.database.vendors.postgresql import session
 from mainspring.backends.storage import Storage
 from mainspring.core.jobs import Outcome, State, Worker
+from mainspring.exceptions import StoreLocked
+from mainspring.runtime.settler import Settler
+from mainspring.runtime.telling import Telling
 from tests.contract.beside import LONG, touch, transaction_of_another, wait_for_waiting
 from tests.contract.jobs import (
     ALL,
     START,
     claimed,
     died,
+    enqueued,
     ids,
     registered,
     state_of,
     stored,
     succeeded,
 )
+from tests.contract.router import STORE
 from tests.contract.stores import ONE_ORDER, Store, on_kinds
+from tests.integration.waiting import wait_until
 
 on_servers = on_kinds([kind for kind in ONE_ORDER if kind.server])
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks are waited for, as long as a busy machine takes."""
+    monkeypatch.setattr(session, "LOCK_WAIT", "60s")
+    tuning = dialect._TUNING.replace("timeout = 1", "timeout = 60")
+    assert tuning != dialect._TUNING
+    monkeypatch.setattr(dialect, "_TUNING", tuning)
+    monkeypatch.setattr(settling, "_BRIEFLY", "")
+
 
 type Settle = Callable[[Storage, Worker, Sequence[Outcome]], Sequence[str]]
 
@@ -39,6 +60,7 @@ def within(storage: Storage, worker: Worker, outcomes: Sequence[Outcome]) -> Seq
 
 @on_servers
 @pytest.mark.parametrize("settle", [alone, with_a_claim, within])
+@pytest.mark.usefixtures("patient")
 def test_what_another_updates_meanwhile_is_settled(store: Store, settle: Settle) -> None:
     storage, worker = store.storage, registered(store.storage)
     jobs = claimed(storage, worker, *range(6))
@@ -55,6 +77,7 @@ def test_what_another_updates_meanwhile_is_settled(store: Store, settle: Settle)
 
 
 @on_servers
+@pytest.mark.usefixtures("patient")
 def test_what_another_updates_meanwhile_is_rescued(store: Store) -> None:
     storage, worker = store.storage, registered(store.storage)
     jobs = claimed(storage, worker, *range(3))
@@ -65,3 +88,108 @@ def test_what_another_updates_meanwhile_is_rescued(store: Store) -> None:
         another.execute("COMMIT")
         assert {one.job_id for one in rescued.result(LONG)} == {*ids(jobs)}
     assert {state_of(storage, one.id) for one in jobs} == {State.READY}
+
+
+# Locked by others
+
+
+@on_servers
+def test_a_settle_does_not_wait_long_for_a_lock(store: Store) -> None:
+    storage, worker = store.storage, registered(store.storage)
+    jobs = claimed(storage, worker, *range(4))
+    outcomes = [succeeded(one, worker) for one in jobs]
+    with transaction_of_another() as another:
+        touch(another, [jobs[2].id])
+        for settle in (alone, with_a_claim, within):
+            with pytest.raises(StoreLocked, match="is locked by another transaction"):
+                settle(storage, worker, outcomes)
+            assert {state_of(storage, one.id) for one in jobs} == {State.RUNNING}
+        assert storage.find_locked(ids(jobs)) == {jobs[2].id}
+        with pytest.raises(StoreLocked):
+            storage.release(worker, jobs)
+        with pytest.raises(StoreLocked):
+            storage.save_metadata(jobs[2], b"{}")
+    assert storage.find_locked(ids(jobs)) == set()
+    assert storage.settle(worker, outcomes) == []
+
+
+def test_nothing_is_locked_where_nobody_holds_a_lock(store: Store) -> None:
+    storage, worker = store.storage, registered(store.storage)
+    jobs = claimed(storage, worker, *range(3))
+    assert storage.find_locked(ids(jobs)) == set()
+    assert storage.find_locked([]) == set()
+    assert storage.find_locked(["no such job"]) == set()
+
+
+@pytest.fixture
+def holder(store: Store) -> Worker:
+    return registered(store.storage)
+
+
+@pytest.fixture
+def settler(store: Store, holder: Worker) -> Settler:
+    return Settler(store.storage, holder, Telling(holder.id))
+
+
+@on_servers
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_what_is_locked_is_set_aside_and_settled_when_the_lock_is_gone(
+    store: Store, settler: Settler, holder: Worker, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = store.storage
+    jobs = claimed(storage, holder, *range(4))
+    more = enqueued(storage, 10, 11)
+    outcomes = {one.id: succeeded(one, holder) for one in jobs}
+    locked = jobs[1]
+    with transaction_of_another() as another:
+        touch(another, [locked.id])
+        settled = settler.exchange(list(outcomes.values()), ALL, 5, ())
+        others = [one for one in jobs if one is not locked]
+        assert {one.id for one in settled.outcomes} == {*ids(others)}
+        assert sorted(ids(settled.jobs)) == sorted(ids(more))
+        assert {state_of(storage, one.id) for one in others} == {State.SUCCESSFUL}
+        assert settler.left == []
+        began = time.monotonic()
+        after = [succeeded(one, holder) for one in settled.jobs]
+        assert settler.exchange(after, ALL, 5, ()).outcomes == after
+        assert time.monotonic() - began < 0.9 * LONG  # it looks first, and does not wait again
+        assert state_of(storage, locked.id) == State.RUNNING
+        another.execute(end)
+    wait_until(lambda: settler.is_due)
+    assert settler.exchange([], ALL, 0, ()) == ([outcomes[locked.id]], [], [])
+    assert state_of(storage, locked.id) == State.SUCCESSFUL
+    assert not settler.is_due
+    assert len([one for one in caplog.records if "has locked its row" in one.message]) == 1
+
+
+@on_servers
+def test_what_is_cancelled_by_the_one_who_had_locked_it_is_dropped(
+    store: Store, settler: Settler, holder: Worker
+) -> None:
+    storage = store.storage
+    (taken,) = claimed(storage, holder, 0)
+    with transaction.atomic(STORE):
+        assert storage.cancel([taken.id]) == [taken.id]
+        outcome = succeeded(taken, holder)
+        exchange = store.in_thread(lambda: settler.exchange([outcome], ALL, 0, ()))
+        assert exchange.result(LONG) == ([], [], [])
+    wait_until(lambda: settler.is_due)
+    assert settler.exchange([], ALL, 0, ()) == ([outcome], [taken.id], [])
+    assert state_of(storage, taken.id) == State.CANCELLED
+
+
+@on_servers
+def test_what_is_to_be_released_and_locked_is_released_later(
+    store: Store, settler: Settler, holder: Worker
+) -> None:
+    storage = store.storage
+    jobs = claimed(storage, holder, *range(4))
+    with transaction_of_another() as another:
+        touch(another, [jobs[0].id])
+        assert settler.release(jobs) == jobs[1:]
+        assert {state_of(storage, one.id) for one in jobs[1:]} == {State.READY}
+        assert settler.release([]) == []
+    wait_until(lambda: settler.is_release_due)
+    assert settler.release([]) == jobs[:1]
+    assert state_of(storage, jobs[0].id) == State.READY
+    assert not settler.is_release_due

@@ -45,7 +45,7 @@ def test_of_many_the_first_and_the_last_are_kept_and_the_others_counted(number: 
     omitted = number - FIRST - LAST
     expected = [*range(FIRST), *range(number - LAST, number)]
     assert found[:FIRST] + found[FIRST + 1 :] == [f"ValueError: {i}\n" for i in expected]
-    assert f"{omitted:,} errors between the first and the last are not kept" in found[FIRST]
+    assert f" {omitted:,} error" in found[FIRST]
     assert outcomes.failures_of(one) == number
     result = TaskResult.from_job(one)
     assert result.attempts == number
@@ -88,6 +88,14 @@ def test_long_errors_are_fewer_and_the_newest_is_kept() -> None:
     one = after(one, raised(31), first=31)
     assert len(one.errors or b"") < 2 * MOST_BYTES
     assert outcomes.failures_of(one) == 32
+
+
+def test_after_one_that_is_too_long_the_newest_is_kept() -> None:
+    one = after(job(), raised(0, 2 * MOST_BYTES), raised(1))
+    omitted, newest = texts(one)
+    assert "1 error is left out here" in omitted
+    assert newest == "ValueError: 1\n"
+    assert outcomes.failures_of(one) == 2
 
 
 def test_a_history_of_megabytes_as_earlier_versions_kept_it_is_shortened() -> None:

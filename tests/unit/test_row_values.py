@@ -16,7 +16,7 @@ def failed(offset: int, error: Exception) -> Failure:
 
 
 def encoded(values: list[Any], max_bytes: int = 1000) -> list[End]:
-    return joined(encode_values(values, 5, max_bytes, failed))
+    return joined(encode_values(values, 5, max_bytes, failed), max_bytes)
 
 
 def shown(ends: list[End]) -> list[Any]:
@@ -57,5 +57,11 @@ def test_many_values_may_be_longer_than_one() -> None:
 
 def test_lists_of_several_slices_become_one() -> None:
     ends: list[End] = [Values(0, 2, b"[1,2]"), Values(2, 1, None), Values(3, 1, b"[4]")]
-    assert joined(ends) == [Values(0, 4, b"[1,2,null,4]")]
-    assert joined([Values(0, 2, None), Values(2, 1, None)]) == [Values(0, 3, None)]
+    assert joined(ends, 1000) == [Values(0, 4, b"[1,2,null,4]")]
+    assert joined([Values(0, 2, None), Values(2, 1, None)], 1000) == [Values(0, 3, None)]
+
+
+def test_more_than_a_megabyte_becomes_several_rows() -> None:
+    third = "a" * 400_000
+    found = [tuple(end)[:2] for end in encoded([third] * 6, 500_000)]
+    assert found == [(5, 2), (7, 2), (9, 2)]

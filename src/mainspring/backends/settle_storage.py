@@ -13,8 +13,14 @@ class SettleStorage(ABC):
     def settle(self, worker: Worker, outcomes: Sequence[Outcome]) -> list[str]:
         """Store outcomes; return the ids of those whose claim no longer held and were dropped.
 
-        To store an outcome that is stored already, as after a lost answer, is no loss.
+        To store an outcome that is stored already, as after a lost answer, is no loss. Raises
+        ``StoreLocked`` where the row of one of them is locked for long, see :meth:`find_locked`,
+        and ``StoreRefused`` where one cannot be stored, too large, for one: then none is stored.
         """
+
+    def find_locked(self, ids: Sequence[str]) -> set[str]:
+        """Return the ids of those jobs that others keep from being changed just now."""
+        return set()
 
     @abstractmethod
     def release(self, worker: Worker, jobs: Sequence[Job]) -> int:

@@ -105,7 +105,8 @@ def _parted(entries: list[_Entry]) -> tuple[list[_Entry], list[_Entry], list[_En
     for place, entry in enumerate(entries):
         if entry[0] == OMITTED:
             return entries[:place], [entry], entries[place + 1 :]
-    return entries[:FIRST], [], entries[FIRST:]
+    first = min(FIRST, len(entries) - 1)  # the newest is one of the last, however few there are
+    return entries[:first], [], entries[first:]
 
 
 def _omission(dropped: Sequence[_Entry]) -> _Entry:
@@ -113,7 +114,8 @@ def _omission(dropped: Sequence[_Entry]) -> _Entry:
         sum(numbers) for numbers in zip(*map(_counts, dropped), strict=True)
     )
     number = failures + crashes + others
-    text = f"{OMITTED}: {number:,} errors between the first and the last are not kept\n"
+    errors = "error is" if number == 1 else "errors are"
+    text = f"{OMITTED}: {number:,} {errors} left out here\n"
     moments = [moment for entry in dropped for moment in entry[2:4] if moment is not None]
     began, ended = min(moments, default=None), max(moments, default=None)
     return OMITTED, text, began, ended, f"{failures} {crashes} {others}"

@@ -8,7 +8,7 @@ from mainspring.core.clock import SECOND
 from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Job, Outcome, State
 from mainspring.core.limits import has_rates
-from mainspring.exceptions import DuplicateCall, TaskCancelled, WorkerLost
+from mainspring.exceptions import DuplicateCall, OutcomeRefused, TaskCancelled, WorkerLost
 
 MAX_CRASHES: Final = 3
 """How many workers a call may take down, where neither its task nor its backend says."""
@@ -112,6 +112,25 @@ def lost(
 def _state_before(job: Job, is_to_wait: bool) -> State:
     # Before another start: of a job with a rate, which counts each, it has to be admitted anew.
     return State.SCHEDULED if is_to_wait or has_rates(job.limit_group) else State.READY
+
+
+def refused(
+    outcome: Outcome, reason: str, now: int, worker_id: str, keeps_history: bool
+) -> Outcome:
+    """The store did not take ``outcome``: failed for good, with the store's reason.
+
+    Without its history and its moment, in case it is these that the store does not take.
+    """
+    path = f"{OutcomeRefused.__module__}.{OutcomeRefused.__qualname__}"
+    error = (path, f"{path}: {reason}\n", outcome.last_attempted_at, now, worker_id)
+    return outcome._replace(
+        state=State.FAILED,
+        available_at=outcome.available_at if keeps_history else now,
+        finished_at=outcome.finished_at or now,
+        worker_ids=outcome.worker_ids if keeps_history else _only_worker(worker_id),
+        errors=history.with_error(outcome.errors if keeps_history else None, error),
+        return_value=None,
+    )
 
 
 def untouched(job: Job) -> Outcome:

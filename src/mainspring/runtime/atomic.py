@@ -19,7 +19,7 @@ from mainspring.backends.transactions import Hooks, Noted, Transaction
 from mainspring.core import clock, outcomes
 from mainspring.core.calls import let_go
 from mainspring.core.jobs import Job, Outcome, State
-from mainspring.exceptions import StoreUnavailable
+from mainspring.exceptions import StoreRefused, StoreUnavailable
 from mainspring.runtime.board import Board, NoBoard, ticks
 from mainspring.runtime.executor import Executor
 from mainspring.runtime.isolation import expect_connections, tidy_connections
@@ -225,6 +225,9 @@ class Atomic:
         noted = [attempt.noted for attempt in attempts if attempt.noted is not None]
         try:
             lost = transaction.settle(settled, noted)
+        except StoreRefused as error:
+            self._blame(attempts, error)
+            return
         except StoreUnavailable as error:
             if not self._are_stored(settled):
                 self._try_again(attempts, error)

@@ -12,6 +12,7 @@ from mainspring.exceptions import StoreUnavailable
 from mainspring.runtime.board import Board, NoBoard
 from mainspring.runtime.limited import Limited
 from mainspring.runtime.maps import Maps
+from mainspring.runtime.settler import Settler
 from mainspring.runtime.telling import Telling
 
 _SCHEDULED: Final = State.SCHEDULED  # looked up on the enum, it takes 0.03 µs
@@ -47,8 +48,8 @@ class Holdings:
         self.maps = Maps()
         """Which of them are rows of maps."""
         self._process = os.getpid()
-        self._storage = storage
-        self._identity = identity
+        self.settler = Settler(storage, identity, telling)
+        """What stores the outcomes, and has those that wait for others' locks."""
         self._board = board
         self._telling = telling
         self._scheduled = scheduled
@@ -77,28 +78,26 @@ class Holdings:
         Raises ``StoreUnavailable``, having said so.
         """
         self._end_if_child()
-        if self._unreleased:
+        if self._unreleased or self.settler.is_release_due:
             self.release(())
         # Emptied in place and from the front: lanes append without a lock.
         outcomes = self.finished[:]
         del self.finished[: len(outcomes)]
         freed = self.limited.freed_by(outcomes)
-        if not (outcomes or limit or freed):
+        if not (outcomes or limit or freed or self.settler.is_due):
             return self._begin([])
         try:
-            lost_ids, jobs = self._storage.settle_and_claim(
-                self._identity, outcomes, queues, limit, freed
-            )
+            settled, lost_ids, jobs = self.settler.exchange(outcomes, queues, limit, freed)
         except BaseException as error:
-            self.finished[:0] = outcomes
+            self.finished[:0] = self.settler.left
             if isinstance(error, StoreUnavailable):
                 self._telling.store_failed(error)
             raise
         self.limited.told()
         self.left -= len(jobs)
         # First: one that is to be run again may have come again.
-        self.maps.settled(outcomes)
-        self._settled(outcomes, lost_ids)
+        self.maps.settled(settled)
+        self._settled(settled, lost_ids)
         return self._begin(jobs)
 
     def _end_if_child(self) -> None:
@@ -151,17 +150,17 @@ class Holdings:
         """
         self._end_if_child()
         self._unreleased += jobs
-        if not self._unreleased:
+        if not (self._unreleased or self.settler.is_release_due):
             return
         try:
-            self._storage.release(self._identity, self._unreleased)
+            released = self.settler.release(self._unreleased)
         except StoreUnavailable as error:
             self._telling.store_failed(error)
             raise
-        begun = [job for job in self._unreleased if self._claims.get(job.id) == job.claim]
+        begun = [job for job in released if self._claims.get(job.id) == job.claim]
         for job in begun:
             del self._claims[job.id]
         self.limited.given_back(begun)
         self.maps.given_back(begun)
-        self.left += len(self._unreleased)
+        self.left += len(released)
         self._unreleased = []

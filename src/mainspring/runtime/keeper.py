@@ -98,7 +98,8 @@ class Keeper:
         worker.rows.tend(now, worker.is_stopping)
         finished_at = worker.holdings.oldest_finished_at()
         # Long ago, or, where the clock was set back, to come.
-        if finished_at is not None and abs(clock.now() - finished_at) > _SETTLE_AFTER:
+        is_old = finished_at is not None and abs(clock.now() - finished_at) > _SETTLE_AFTER
+        if is_old or worker.holdings.settler.is_due:
             self._exchange(worker.settle)
         if worker.has_leftovers and now - worker.claimed_at > _RELEASE_AFTER:
             worker.release_waiting()

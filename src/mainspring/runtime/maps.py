@@ -2,9 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
+from mainspring.backends.storage import Storage
+from mainspring.core import clock
 from mainspring.core.chunks import spec_of
 from mainspring.core.jobs import Job, Outcome
+from mainspring.exceptions import StoreLocked
 
 
 class Maps:
@@ -42,6 +46,15 @@ class Maps:
         if not self._rows[map_id]:
             del self._rows[map_id]
             self._ended.add(map_id)
+
+    def finish_ended(self, storage: Storage) -> None:
+        """Bring the maps that may have come to their end a step further.
+
+        Raises ``StoreUnavailable``.
+        """
+        for map_id in self.take_ended():
+            with suppress(StoreLocked):  # by one who adds to it; the finisher comes back to it
+                storage.finish_map(map_id, clock.now())
 
     def take_ended(self) -> list[str]:
         """Return the maps of which this worker has no more rows, each once.

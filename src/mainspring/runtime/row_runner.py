@@ -1,11 +1,9 @@
 """Runs the rows of maps: many calls in one go, each with an end of its own."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import starmap
-from random import uniform
 from typing import Any, Final, NamedTuple
 
 from mainspring.backends.storage import Storage
@@ -23,9 +21,10 @@ from mainspring.core.dividing import Piece, divide, give_away
 from mainspring.core.failures import outcome_of_failure
 from mainspring.core.jobs import Job, Outcome, Worker
 from mainspring.core.policy import Policy
-from mainspring.exceptions import StoreUnavailable, TaskCancelled, TaskTimeout
+from mainspring.exceptions import StoreLocked, TaskCancelled, TaskTimeout
 from mainspring.runtime.board import Board, NoBoard, ticks
 from mainspring.runtime.chunk import Chunk
+from mainspring.runtime.divisions import Divisions, Settled
 from mainspring.runtime.executor import Executor, reason_of
 from mainspring.runtime.guard import Guard
 from mainspring.runtime.isolation import (
@@ -42,13 +41,10 @@ logger = logging.getLogger("mainspring")
 _SLICE: Final = 3_000  # microseconds of calls that are run without a look in between
 _MOST: Final = 10_000  # calls
 _GROWTH: Final = 8
-_PAUSE: Final = 0.1, 1.0  # seconds
 _SLOW: Final = 8_000  # microseconds that a slice may take
 _GIVE_AFTER: Final = 100_000  # microseconds after which what has not begun is for others
 _FEWEST_PARTS: Final = 2
 _MOST_PARTS: Final = 16
-
-type Settled = Callable[[Sequence[Outcome], Sequence[str]], None]
 
 
 class _Work(NamedTuple):
@@ -97,8 +93,7 @@ class RowRunner:
         self._worker = worker
         self._board = board
         self._guard = guard
-        self._telling = telling
-        self._settled = settled
+        self._divisions = Divisions(storage, worker, telling, settled)
         self._max_payload = max_payload
         self._each: dict[str, float] = {}  # microseconds a call takes, by task
         self._context = context_for_tasks()
@@ -133,8 +128,7 @@ class RowRunner:
             return outcomes.untouched(job)
         if not division.parts:
             return division.outcomes[0]
-        is_held = self._divide(chunk.job, division)
-        self._settled(division.outcomes[:1], () if is_held else (job.id,))
+        self._divisions.store(chunk.job, division)
         return None
 
     # Slices
@@ -275,7 +269,7 @@ class RowRunner:
 
     def _division(self, chunk: Chunk, work: _Work, ends: list[End]) -> Division:
         now = clock.now()
-        pieces = [self._piece(chunk, work, end, now) for end in joined(ends)]
+        pieces = [self._piece(chunk, work, end, now) for end in joined(ends, self._max_payload)]
         return divide(chunk.job, chunk.items, pieces)
 
     def _piece(self, chunk: Chunk, work: _Work, end: End, now: int) -> Piece:
@@ -319,15 +313,6 @@ class RowRunner:
         let_go(raised.error)
         return None
 
-    def _divide(self, job: Job, division: Division) -> bool:
-        # Nothing else may be done with the row until the store answers.
-        while True:
-            try:
-                return self._storage.divide(self._worker, job, division)
-            except StoreUnavailable as error:
-                self._telling.store_failed(error)
-                time.sleep(uniform(*_PAUSE))  # noqa: S311 # so that workers do not all come at once
-
     # Called by the keeper
 
     def tend(self, now: int, is_ending: bool) -> None:
@@ -336,6 +321,7 @@ class RowRunner:
         ``now`` by :func:`ticks`; ``is_ending``: the worker is to end when the present calls do.
         Raises ``StoreUnavailable``.
         """
+        self._divisions.tend()
         for chunk in list(self.running):
             if now - chunk.slice_began > _SLOW:
                 chunk.cut_slice()
@@ -355,6 +341,9 @@ class RowRunner:
             division = give_away(job, items, keep, parts)
             try:
                 is_held = self._storage.divide(self._worker, job, division)
+            except StoreLocked:  # by one who cancels it, for one: it may keep what it has
+                chunk.put_back()
+                return
             except BaseException:
                 chunk.put_back()
                 raise

@@ -1,12 +1,14 @@
 """What came of the calls of a row, in order: runs of values, and failures between them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mainspring.core import codec
 from mainspring.core.chunks import join_lists
 from mainspring.core.dividing import note_of_failure
 from mainspring.core.jobs import Outcome
+
+_MEGABYTE: Final = 2**20
 
 
 class Values(NamedTuple):
@@ -65,19 +67,30 @@ def encode_values(
             ends.append(failed(offset, error))
         else:
             ends.append(Values(offset, 1, None if encoded is None else b"[%b]" % encoded))
-    return joined(ends)
+    return joined(ends, max_bytes)
 
 
-def joined(ends: Iterable[End]) -> list[End]:
-    """Return them with what was returned one after the other in one."""
+def joined(ends: Iterable[End], max_bytes: int) -> list[End]:
+    """Return them with what was returned one after the other in one, up to so many bytes.
+
+    What takes more, and more than a megabyte, becomes several rows: a store takes what is as large
+    as the value of a single call may be.
+    """
+    most = max(max_bytes, _MEGABYTE)
     found: list[End] = []
     run: list[Values] = []
+    size = 0
     for end in ends:
         if isinstance(end, Values):
+            more = len(end.encoded or b"")
+            if run and size + more > most:
+                found += _one(run)
+                run, size = [], 0
             run.append(end)
+            size += more
             continue
         found += _one(run)
-        run = []
+        run, size = [], 0
         found.append(end)
     return found + _one(run)
 

@@ -295,8 +295,7 @@ class Worker:
             self.inline.expect(len(jobs), limit)
         if jobs:
             self._hand_out(jobs)
-        for map_id in self.holdings.maps.take_ended():
-            self.storage.finish_map(map_id, clock.now())
+        self.holdings.maps.finish_ended(self.storage)
         return len(jobs)
 
     def settle(self) -> None:

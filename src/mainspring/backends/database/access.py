@@ -19,7 +19,6 @@ from mainspring.backends.database.rescue import LostJobs
 from mainspring.backends.database.vendors import Dialect, dialect_of
 from mainspring.backends.storage import Storage
 from mainspring.conf import Config
-from mainspring.exceptions import StoreUnavailable
 
 
 class DatabaseAccess(Storage):
@@ -139,4 +138,4 @@ class DatabaseAccess(Storage):
         except transaction.TransactionManagementError:  # the caller's transaction is broken
             raise
         except (DatabaseError, InterfaceError) as error:
-            raise StoreUnavailable(self._dialect.explain(error)) from error
+            raise self._dialect.failure(error) from error

@@ -201,7 +201,7 @@ class DatabaseTransaction(Transaction):
         self._dialect.end(connection, self._outer)
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
-        return StoreUnavailable(self._dialect.explain(error))
+        return self._dialect.failure(error)
 
     def _refuse_to_end(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any

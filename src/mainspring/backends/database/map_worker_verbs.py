@@ -9,7 +9,7 @@ from mainspring.backends.database.worker_verbs import WorkerVerbs
 from mainspring.core.chunks import Division, MapRecord
 from mainspring.core.jobs import NEW_COLUMNS, Job, Outcome, State, Worker
 from mainspring.core.merging import Step, next_step
-from mainspring.exceptions import StoreUnavailable
+from mainspring.exceptions import StoreLocked, StoreUnavailable
 
 _TRIES: Final = 3
 _NO_CLAIM: Final = 0  # one that no worker draws
@@ -113,7 +113,9 @@ class MapWorkerVerbs(WorkerVerbs):
                     return write(cursor)
             except StoreUnavailable as error:
                 cause = error.__cause__
-                if not isinstance(cause, Exception) or not self._dialect.is_transient(cause):
+                is_locked = isinstance(error, StoreLocked)  # it has been waited for already
+                is_transient = isinstance(cause, Exception) and self._dialect.is_transient(cause)
+                if is_locked or not is_transient:
                     raise
         with self._writing() as cursor:
             return write(cursor)

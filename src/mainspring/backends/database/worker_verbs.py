@@ -19,7 +19,7 @@ from mainspring.core.clock import now as clock_now
 from mainspring.core.ids import first_id_at
 from mainspring.core.jobs import Job, Outcome, State, Worker
 from mainspring.core.leases import Lease
-from mainspring.exceptions import StoreUnavailable
+from mainspring.exceptions import StoreLocked, StoreRefused, StoreUnavailable
 
 _STAGE_STEP: Final = 1000
 
@@ -65,10 +65,7 @@ class WorkerVerbs(DatabaseAccess):
         admitting = Admitting(self._admission, self._dialect, groups, self._paused, outcomes)
         try:
             lost, batches = self._exchange(worker, outcomes, queues, limit, admitting)
-        except StoreUnavailable as error:
-            cause = error.__cause__
-            if not isinstance(cause, Exception) or not self._dialect.is_locked_out(cause):
-                raise
+        except StoreLocked:
             # The stager will come back to it; the outcomes need not wait for that.
             return self.settle_and_claim(worker, outcomes, queues, limit)
         jobs = [job for batch in batches for job in batch.jobs()]
@@ -92,9 +89,11 @@ class WorkerVerbs(DatabaseAccess):
         with self._own_connection() as connection:
             try:
                 return self._dialect.exchange(connection, outcomes, wanted, between)
-            except BaseException:
+            except BaseException as error:
                 if wanted is not None:
                     self._doubts.add(wanted.claim, time.monotonic())
+                if isinstance(error, OverflowError | UnicodeError):  # raised by the driver
+                    raise StoreRefused(self._dialect.explain(error)) from error
                 raise
 
     def atomic(self) -> DatabaseTransaction:
@@ -140,6 +139,11 @@ class WorkerVerbs(DatabaseAccess):
         self._dialect.ready_again(job.available_at for job in jobs)
         self._notify()
         return released
+
+    def find_locked(self, ids: Sequence[str]) -> set[str]:
+        """See :meth:`Storage.find_locked`."""
+        with self._reading() as cursor:
+            return self._dialect.find_locked(cursor, ids) if ids else set()
 
     def release_unanswered(self, worker: Worker, *, is_last: bool = False) -> None:
         """See :meth:`Storage.release_unanswered`."""

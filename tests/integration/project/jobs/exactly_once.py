@@ -25,6 +25,14 @@ def enter(context: TaskContext, seconds: float = 0.0) -> None:
     time.sleep(seconds / 2)
 
 
+@task(atomic=True)
+def hold(name: str) -> None:
+    """Say that it runs, and go on when told to."""
+    write(f"{name}.started", name)
+    while not there(f"{name}.go"):
+        time.sleep(0.002)
+
+
 @task(takes_context=True)
 def enter_plainly(context: TaskContext) -> None:
     """Write a row; the outcome is stored later."""

@@ -13,6 +13,7 @@ from django.db.transaction import Atomic, TransactionManagementError
 
 from mainspring.backends.database.claims import Batch, Wanted
 from mainspring.backends.database.statements import statement
+from mainspring.backends.database.vendors.trouble import Trouble
 from mainspring.backends.database.vendors.waking import Waking
 from mainspring.backends.transactions import Noted, as_rows
 from mainspring.conf import Options
@@ -25,7 +26,7 @@ type Between = Callable[[Any, Callable[[], bool]], None]
 """Gets a cursor, and what tells, after the next answer, whether all outcomes were settled."""
 
 
-class Dialect(Waking):
+class Dialect(Waking, Trouble):
     """One database: its statements, its transactions, its ways to wake a worker.
 
     One for each backend alias and process.
@@ -269,6 +270,10 @@ class Dialect(Waking):
 
     # Claiming and settling, on a worker's connection
 
+    def find_locked(self, cursor: Any, ids: Sequence[str]) -> set[str]:
+        """Return the ids of those jobs whose rows other transactions have locked."""
+        return set()
+
     def find_taken(self, cursor: Any, claims: Sequence[int]) -> Sequence[Row]:
         """Return the ids of the jobs that some claims have taken, each with its claim."""
         cursor.execute(self.sql("doubtful"), (codec.encode(claims).decode(),))
@@ -374,23 +379,3 @@ class Dialect(Waking):
     def vacuum(self, connection: BaseDatabaseWrapper) -> bool:
         """See :meth:`Storage.vacuum`."""
         return False
-
-    @abstractmethod
-    def explain(self, error: Exception) -> str:
-        """Return one line that says what is wrong with the database and what to do."""
-
-    @abstractmethod
-    def is_transient(self, error: Exception) -> bool:
-        """Whether the statement that raised had no effect and may pass if tried again."""
-
-    def is_locked_out(self, error: BaseException) -> bool:
-        """Whether another transaction has held a lock for too long."""
-        return False
-
-    def has_lost_connection(self, error: Exception) -> bool:
-        """Whether the connection is gone, so that a new one may do."""
-        return False
-
-    def find_blocker(self) -> int | None:
-        """See :meth:`Storage.find_blocker`."""
-        return None

@@ -17,6 +17,7 @@ from mainspring.backends.database.vendors.mysql import errors, server
 from mainspring.backends.database.vendors.mysql.claiming import Claims
 from mainspring.backends.database.vendors.mysql.settling import LARGE, in_base64, settle
 from mainspring.backends.database.vendors.polling import Polling
+from mainspring.backends.transactions import Noted, as_rows
 from mainspring.conf import Options
 from mainspring.core import codec
 from mainspring.core.jobs import Outcome
@@ -27,10 +28,14 @@ _SLOWEST: Final = 0.2
 _LONGEST_ID: Final = 32
 _ARGUMENTS: Final = 8  # which column of a new job they are
 
+LOCK_WAIT: Final = 1
+"""Seconds that a statement waits for what others have locked: all else of the worker waits with it.
+It is the least that MySQL knows."""
+
 # Where MariaDB is asked for many ids, it would make a table of them and read all of ours. And it
 # can end a transaction of a process that is frozen or gone: others wait for what that has locked.
 _TUNING: Final = (
-    "SET SESSION innodb_lock_wait_timeout = 5 "
+    f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT} "
     "/*M! , in_predicate_conversion_threshold = 0, idle_transaction_timeout = 5 */"
 )
 
@@ -55,6 +60,7 @@ class MySQLDialect(Dialect):
         self._polling = Polling(_SLOWEST)
         self._sessions = threading.local()
         self._product = "MySQL"
+        self._longest_statement: int | None = None  # in bytes, where it has been asked for
 
     @property
     def identity(self) -> str:
@@ -104,6 +110,8 @@ class MySQLDialect(Dialect):
             if getattr(self._sessions, "of", None) is not connection.connection:
                 server.require_version(connection)
                 cursor.execute(_TUNING)
+                cursor.execute("SELECT @@max_allowed_packet")
+                ((self._longest_statement,),) = cursor.fetchall()
                 self.product(connection)
                 self._sessions.of = connection.connection
             yield cursor
@@ -228,6 +236,14 @@ class MySQLDialect(Dialect):
 
     # Claiming and settling
 
+    def find_locked(self, cursor: Any, ids: Sequence[str]) -> set[str]:
+        """Try to lock them without waiting; without a transaction, the locks go at once."""
+        wanted = (self.texts([job_id for job_id in ids if _is_id(job_id)]),)
+        cursor.execute(self.sql("live_jobs"), wanted)
+        there = {job_id for (job_id,) in cursor.fetchall()}
+        cursor.execute(self.sql("lock_free"), wanted)
+        return there.difference(job_id for (job_id,) in cursor.fetchall())
+
     def find_taken(self, cursor: Any, claims: Sequence[int]) -> Sequence[Row]:
         """Look for them without a lock: others settle what is found beside it."""
         cursor.execute(self.sql("doubtful"), (tuple(claims),))
@@ -251,7 +267,7 @@ class MySQLDialect(Dialect):
                     batches = [] if wanted is None else self._claims.take(cursor, wanted)
                 break
             except OperationalError as error:
-                is_stuck = between is not None and self.is_locked_out(error)
+                is_stuck = self.is_locked_out(error)
                 if attempt == _TRIES - 1 or is_stuck or not self.is_transient(error):
                     raise
         if batches:
@@ -260,8 +276,24 @@ class MySQLDialect(Dialect):
 
     def settle(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:
         """Write all in one statement, unless they are large."""
-        settled = settle(cursor, outcomes)
+        settled = settle(cursor, outcomes, self._longest_statement)
         return [] if settled == len(outcomes) else self.find_lost(cursor, outcomes)
+
+    def settle_within(
+        self,
+        connection: BaseDatabaseWrapper,
+        outcomes: Sequence[Outcome],
+        noted: Sequence[Noted],
+    ) -> list[str]:
+        """Wait no longer for locks than on our own connections, where the server can be told so."""
+        with (
+            connection.wrap_database_errors,
+            connection.make_cursor(connection.create_cursor()) as cursor,
+        ):
+            if noted:
+                cursor.executemany(self.sql("save_metadata"), as_rows(noted))
+            settled = settle(cursor, outcomes, self._longest_statement, is_guest=True)
+            return [] if settled == len(outcomes) else self.find_lost(cursor, outcomes)
 
     # Trouble
 
@@ -280,6 +312,10 @@ class MySQLDialect(Dialect):
     def is_locked_out(self, error: BaseException) -> bool:
         """Whether ``innodb_lock_wait_timeout`` has passed."""
         return errors.is_lock_timeout(error)
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether a statement or a value was too large, or no value of its column."""
+        return super().is_refusal(error) or errors.is_refusal(error)
 
     def has_lost_connection(self, error: Exception) -> bool:
         """Whether the server has gone away, or the connection to it."""

@@ -11,6 +11,8 @@ LOST: Final = frozenset({1053, 1927, 2006, 2013, 2055, 4031})
 """The server has gone away, or has closed the connection."""
 
 _LOCK_TIMEOUT: Final = 1205
+_REFUSALS: Final = frozenset({1118, 1153, 1301, 2020})
+"""The row, the statement or a value is too large."""
 
 _MIGRATE: Final = "run 'manage.py migrate'"
 _GRANT: Final = "let its user in, and grant it the rights on the mainspring_* tables"
@@ -50,6 +52,11 @@ def is_collision(error: BaseException) -> bool:
 def is_lock_timeout(error: BaseException) -> bool:
     """Whether a lock was waited for in vain."""
     return number_of(error) == _LOCK_TIMEOUT
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the statement will never pass as it is."""
+    return number_of(error) in _REFUSALS
 
 
 def is_lost(error: BaseException) -> bool:

@@ -23,7 +23,7 @@ from mainspring.backends.database.vendors.base import Between, Row
 from mainspring.backends.database.vendors.postgresql import looking, session, within
 from mainspring.backends.database.vendors.postgresql.admitting import AdmittingDialect
 from mainspring.backends.database.vendors.postgresql.copying import copy, copy_all
-from mainspring.backends.database.vendors.postgresql.errors import explanation_of
+from mainspring.backends.database.vendors.postgresql.errors import explanation_of, is_refusal
 from mainspring.backends.database.vendors.postgresql.exchange import (
     COLLISIONS,
     WORK,
@@ -235,6 +235,11 @@ class PostgresDialect(AdmittingDialect):
 
     # Claiming and settling
 
+    def find_locked(self, cursor: Any, ids: Sequence[str]) -> set[str]:
+        """Try to lock them without waiting."""
+        cursor.execute(self.sql("find_locked"), (self.ids(ids),))
+        return {job_id for (job_id,) in cursor.fetchall()}
+
     def find_taken(self, cursor: Any, claims: Sequence[int]) -> Sequence[Row]:
         """Give the claims as an array."""
         cursor.execute(self.sql("doubtful"), (list(claims),))
@@ -330,6 +335,10 @@ class PostgresDialect(AdmittingDialect):
     def is_locked_out(self, error: BaseException) -> bool:
         """Whether ``lock_timeout`` has passed."""
         return isinstance(error.__cause__, LockNotAvailable)
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether a limit of the server was passed, or the value is none that it knows."""
+        return super().is_refusal(error) or is_refusal(error.__cause__)
 
     def has_lost_connection(self, error: Exception) -> bool:
         """Whether the server has gone away, or the connection to it."""

@@ -2,7 +2,10 @@
 
 from typing import Final
 
+from psycopg import errors
+
 _EXPLANATIONS: Final = (
+    ("lock timeout", "is locked by another transaction; end whatever holds one open"),
     ('database "', "cannot be opened; check NAME, or create the database"),
     ('role "', "does not know this user; check USER"),
     ('relation "mainspring', "lacks Mainspring's tables; run 'manage.py migrate'"),
@@ -21,6 +24,13 @@ _EXPLANATIONS: Final = (
     ("resolve host", "cannot be found; check HOST"),
     ("connection", "has lost the connection; try again in a moment"),
 )
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether a limit of the server was passed: that of a gigabyte is an internal error to it."""
+    return isinstance(error, errors.ProgramLimitExceeded) or (
+        isinstance(error, errors.InternalError_) and "memory alloc request size" in str(error)
+    )
 
 
 def explanation_of(error: Exception, alias: str) -> str:

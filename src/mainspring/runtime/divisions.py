@@ -1,0 +1,89 @@
+"""Divisions: rows of maps whose calls have come to different ends, which are settled at once."""
+
+import time
+from collections.abc import Callable, Sequence
+from random import uniform
+from typing import Final
+
+from mainspring.backends.storage import Storage
+from mainspring.core import clock, outcomes
+from mainspring.core.chunks import Division
+from mainspring.core.jobs import Job, Outcome, Worker
+from mainspring.exceptions import StoreLocked, StoreRefused, StoreUnavailable
+from mainspring.runtime.telling import Telling
+
+_PAUSE: Final = 0.1, 1.0  # seconds
+_LOOK_EVERY: Final = 0.5  # seconds between looks whether a lock is gone
+
+type Settled = Callable[[Sequence[Outcome], Sequence[str]], None]
+
+
+class Divisions:
+    """Those of one worker: stored in the thread that ran the row; later, where it is locked."""
+
+    def __init__(
+        self, storage: Storage, worker: Worker, telling: Telling, settled: Settled
+    ) -> None:
+        """``settled`` takes the outcome of the row, with its id if it was dropped."""
+        self._storage = storage
+        self._worker = worker
+        self._telling = telling
+        self._settled = settled
+        self._aside: list[tuple[Job, Division]] = []
+        self._look_at = 0.0
+
+    def store(self, job: Job, division: Division) -> None:
+        """Store a division; wait for the store where it cannot be used."""
+        is_reduced = False
+        while True:
+            try:
+                self._store(job, division)
+            except StoreLocked:  # as by one who cancels it in a long transaction
+                self._telling.outcome_locked(job.id)
+                self._look_at = time.monotonic() + _LOOK_EVERY
+                self._aside.append((job, division))
+                return
+            except StoreUnavailable as error:
+                if isinstance(error, StoreRefused) and not is_reduced:
+                    self._telling.outcome_refused(job.id, error)
+                    division, is_reduced = self._without_values(division, error), True
+                    continue
+                # Nothing else may be done with the row until the store answers.
+                self._telling.store_failed(error)
+                time.sleep(uniform(*_PAUSE))  # noqa: S311 # so that workers do not all come at once
+            else:
+                return
+
+    def _store(self, job: Job, division: Division) -> None:
+        is_held = self._storage.divide(self._worker, job, division)
+        self._settled(division.outcomes[:1], () if is_held else (job.id,))
+
+    def _without_values(self, division: Division, error: StoreRefused) -> Division:
+        now, worker_id = clock.now(), self._worker.id
+        return division._replace(
+            outcomes=[
+                outcomes.refused(one, str(error), now, worker_id, keeps_history=False)
+                if one.return_value or one.errors
+                else one
+                for one in division.outcomes
+            ]
+        )
+
+    def tend(self) -> None:
+        """Store those whose rows are locked no more; called by another thread, now and then.
+
+        Raises ``StoreUnavailable``.
+        """
+        if not self._aside or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_EVERY
+        locked = self._storage.find_locked([job.id for job, _ in self._aside])
+        for one in list(self._aside):
+            job, division = one
+            if job.id in locked:
+                continue
+            try:
+                self._store(job, division)
+            except StoreLocked:
+                continue
+            self._aside.remove(one)
