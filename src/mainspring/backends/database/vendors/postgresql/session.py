@@ -20,7 +20,7 @@ _PLANS: Final = (
 
 # Our transactions go on at once. One that does not, as its process is frozen or its machine gone,
 # is ended by the server: what it has locked, others wait for, instead of rescuing its work.
-_IDLE: Final = ("idle_in_transaction_session_timeout", "5s")
+_IDLE: Final = (("idle_in_transaction_session_timeout", "5s"),)
 
 LOCK_WAIT: Final = "1s"
 """How long a statement waits for what others have locked: all else of the worker waits with it."""
@@ -81,6 +81,6 @@ def tune_transaction(cursor: RawCursor[Any]) -> None:
 
 
 def _set(cursor: RawCursor[Any], is_local: bool) -> None:
-    pairs = (*_PLANS, _IDLE, ("lock_timeout", LOCK_WAIT))
+    pairs = (*_PLANS, *_IDLE, ("lock_timeout", LOCK_WAIT))
     settings = ", ".join(f"set_config('{name}', '{value}', $1)" for name, value in pairs)
     cursor.execute(f"SELECT {settings}".encode(), (is_local,))
