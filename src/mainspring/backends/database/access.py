@@ -12,7 +12,7 @@ from django.tasks.exceptions import InvalidTaskBackend
 
 from mainspring.backends.database.admission import Admission
 from mainspring.backends.database.answers import Answer
-from mainspring.backends.database.claims import Demand
+from mainspring.backends.database.claims import ClaimSize, Demand
 from mainspring.backends.database.connections import WorkerConnections
 from mainspring.backends.database.doubts import Doubts
 from mainspring.backends.database.rescue import LostJobs
@@ -33,6 +33,7 @@ class DatabaseAccess(Storage):
         self._options = config.options
         self._demand = Demand()
         self._doubts = Doubts()
+        self._size = ClaimSize()
         self._prune_after = ""
         self._lost = LostJobs(config.alias, config.options.policy)
         self._admission = Admission(config.alias, self._reading, self._writing)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from django.tasks.base import TASK_MAX_PRIORITY
 
@@ -12,6 +12,8 @@ from mainspring.core.ordering import FAIR_EVERY
 
 if TYPE_CHECKING:
     from mainspring.backends.database.vendors.base import Row
+
+_MOST: Final = 1000
 
 
 class Wanted(NamedTuple):
@@ -41,6 +43,33 @@ class Demand:
         number = worker.first_claim | next(self._numbers) & 0xFFFF_FFFF
         is_fair_turn = next(self._turns) % FAIR_EVERY == 0
         return Wanted(number, queues, limit, is_fair_turn, leave_out)
+
+
+class ClaimSize:
+    """How many jobs a claim takes, where the last ones were so large that it was too many.
+
+    As a Pace does: fewer at once, more step by step.
+    """
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        """Whether the last claim took fewer jobs than it was to, for their size."""
+        self._most: int | None = None
+
+    def limit(self, limit: int) -> int:
+        """Return how many jobs to claim where ``limit`` are wanted."""
+        return limit if self._most is None else min(limit, self._most)
+
+    def claimed(self, number: int, limit: int) -> None:
+        """Take note of how many jobs came where ``limit`` were wanted."""
+        self.is_cut = self._most is not None and number == self.limit(limit) < limit
+        if self._most is not None and number:
+            self._most = self._most * 2 if self._most < _MOST else None
+
+    def cut_to(self, number: int) -> None:
+        """Take note that only so many of the jobs that came have room."""
+        self._most = max(number, 1)
+        self.is_cut = True
 
 
 class Claiming(Protocol):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from mainspring.backends.database import old_maps, unique
+from mainspring.backends.database import large_jobs, old_maps, unique
 from mainspring.backends.database.access import DatabaseAccess
 from mainspring.backends.database.admission import Admitting
 from mainspring.backends.database.atomic import DatabaseTransaction
@@ -51,8 +51,30 @@ class WorkerVerbs(DatabaseAccess):
             # What was notified may have come after the look: look once more, then it is safe to
             # wait.
             _, batches = self._exchange(worker, (), queues, limit)
+        return lost, self._jobs_of(worker, batches, limit)
+
+    def _jobs_of(self, worker: Worker, batches: Sequence[Batch], limit: int) -> list[Job]:
         # Sorted and made into jobs here, where the database is free for others again.
-        return lost, [job for batch in batches for job in batch.jobs()]
+        jobs = [job for batch in batches for job in batch.jobs()]
+        self._size.claimed(len(jobs), limit)
+        if large_jobs.has_large(jobs):
+            jobs = self._read_large(worker, jobs)
+        if self._size.is_cut:
+            self.wake()  # there may be more, though fewer came than there was room for
+        return jobs
+
+    def _read_large(self, worker: Worker, jobs: list[Job]) -> list[Job]:
+        try:
+            with self._reading() as cursor:
+                read = large_jobs.read(self._dialect, cursor, jobs, large_jobs.MOST)
+            if read.surplus:
+                self._size.cut_to(len(read.jobs))
+                self.release(worker, read.surplus)
+        except BaseException:
+            for claim in {job.claim for job in jobs if job.claim is not None}:
+                self._doubts.add(claim, time.monotonic())
+            raise
+        return read.jobs
 
     def _settle_admit_and_claim(
         self,
@@ -68,7 +90,7 @@ class WorkerVerbs(DatabaseAccess):
         except StoreLocked:
             # The stager will come back to it; the outcomes need not wait for that.
             return self.settle_and_claim(worker, outcomes, queues, limit)
-        jobs = [job for batch in batches for job in batch.jobs()]
+        jobs = self._jobs_of(worker, batches, limit)
         if admitting.admitted > sum(job.limit_group is not None for job in jobs):
             self._notify()  # for others
         return lost, jobs
@@ -85,6 +107,7 @@ class WorkerVerbs(DatabaseAccess):
             queues = [name for name in queues if name not in self._paused]
             limit = limit if queues else 0
         self.release_unanswered(worker)
+        limit = self._size.limit(limit)
         wanted = self._demand.draw(worker, queues, limit, self._paused) if limit else None
         with self._own_connection() as connection:
             try:

@@ -55,6 +55,10 @@ class Dialect(Waking, Trouble):
         """Return ids as the one parameter that this database's statements take."""
         return codec.encode(list(ids)).decode()
 
+    def found_ids(self, ids: Sequence[str]) -> Any:
+        """Return ids of jobs that were read, as the parameter of statements on our own tables."""
+        return self.ids(ids)
+
     @property
     @abstractmethod
     def identity(self) -> str:

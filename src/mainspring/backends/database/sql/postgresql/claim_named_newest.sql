@@ -2,6 +2,7 @@
 -- Inputs: $1 the claim, $2 the backend, $3 the queue of each span, $4 how many, $5 to $8 an array for
 --   each column of a span, in their order; see stretches.py.
 -- Result: what of each job is not known already, in no particular order.
+-- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
 -- Spans of one priority and others apart: an index is read from and to a moment within one only.
 WITH chosen AS MATERIALIZED (
     SELECT ready.ctid
@@ -39,6 +40,11 @@ SET state = 2, claim = $1
 FROM chosen
 WHERE job.ctid = chosen.ctid
 RETURNING
-    job.priority, job.available_at, job.id, job.task_path, job.queue_name, job.arguments,
-    job.run_after, job.enqueued_at, job.options, job.metadata, job.limit_group, job.started_at,
-    job.last_attempted_at, job.worker_ids, job.errors
+    job.priority, job.available_at, job.id, job.task_path, job.queue_name,
+    CASE
+        WHEN octet_length(job.arguments) <= 131072 AND COALESCE(octet_length(job.metadata), 0) <= 131072
+        THEN job.arguments
+    END,
+    job.run_after, job.enqueued_at, job.options,
+    CASE WHEN octet_length(job.metadata) <= 131072 THEN job.metadata END,
+    job.limit_group, job.started_at, job.last_attempted_at, job.worker_ids, job.errors

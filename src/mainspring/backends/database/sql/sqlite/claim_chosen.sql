@@ -1,9 +1,16 @@
 -- claim: take jobs that were chosen in the same transaction.
 -- Inputs: ?1 the claim, ?2 the ids as a JSON list.
 -- Result: what of each job is not known already, in no particular order.
+-- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
 UPDATE mainspring_job
 SET state = 2, claim = ?1
 WHERE id IN (SELECT value FROM json_each(?2)) AND state = 1
 RETURNING
-    priority, available_at, id, task_path, queue_name, arguments, run_after, enqueued_at,
-    options, metadata, limit_group, started_at, last_attempted_at, worker_ids, errors
+    priority, available_at, id, task_path, queue_name,
+    CASE
+        WHEN length(arguments) <= 131072 AND COALESCE(length(metadata), 0) <= 131072
+        THEN arguments
+    END,
+    run_after, enqueued_at, options,
+    CASE WHEN length(metadata) <= 131072 THEN metadata END,
+    limit_group, started_at, last_attempted_at, worker_ids, errors

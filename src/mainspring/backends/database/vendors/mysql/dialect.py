@@ -80,6 +80,10 @@ class MySQLDialect(Dialect):
         """Return ids as a JSON list, but for those that no job can have."""
         return codec.encode([job_id for job_id in dict.fromkeys(ids) if _is_id(job_id)]).decode()
 
+    def found_ids(self, ids: Sequence[str]) -> Any:
+        """Return what the drivers make a list of."""
+        return tuple(ids)
+
     def check_server(self, connection: BaseDatabaseWrapper) -> list[CheckMessage]:
         """Refuse servers that are too old and tables without transactions."""
         return server.problems(connection)

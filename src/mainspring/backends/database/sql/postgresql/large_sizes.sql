@@ -1,0 +1,6 @@
+-- claim: look how long the arguments and the metadata of large jobs are.
+-- Inputs: $1 the ids as an array.
+-- Result: id, bytes.
+SELECT id, octet_length(arguments) + COALESCE(octet_length(metadata), 0)
+FROM mainspring_job_live
+WHERE id = ANY ($1::text[])
