@@ -33,3 +33,19 @@ def test_a_claim_whose_answer_is_lost_is_given_back_after_an_outage_of_two_lease
     (lossy.folder / "outage").unlink()
     assert {job.state for job in lossy.wait_for_all()} == {State.SUCCESSFUL}
     assert lossy.stop(worker) == 0
+
+
+@on_engines
+def test_a_claim_of_large_jobs_does_not_bring_all_of_them(site: Site) -> None:
+    """After small ones, of which a worker has learned to claim a thousand at a time."""
+    number, size = 100, 2_000_000
+    worker = site.worker("--processes=1")
+    site.enqueue_all([("nothing",)] * 3000)
+    site.wait_for_all(60)
+    before = site.wait_for(site.enqueue("peak")).returned
+    calls = site.enqueue_all([("now", "x" * size)] * number)
+    site.wait_for_all(120)
+    after = site.wait_for(site.enqueue("peak")).returned
+    assert site.job(calls[0]).state == State.SUCCESSFUL
+    assert (after - before) * 1024 < number * size * 0.6
+    assert site.stop(worker) == 0

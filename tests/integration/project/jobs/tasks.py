@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import threading
 import time
@@ -51,6 +52,12 @@ def add(a: int, b: int) -> int:
 def process() -> int:
     """Return which process runs this."""
     return os.getpid()
+
+
+@task
+def peak() -> int:
+    """Return the most memory that this process has had resident, in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @task

@@ -33,11 +33,10 @@ from mainspring.backends.database.vendors.postgresql.insert import Inserter
 from mainspring.backends.database.vendors.postgresql.settling import (
     SETTLED,
     payload,
+    settle,
     settle_again,
-    tell_ended,
-    unsettled,
 )
-from mainspring.backends.database.vendors.postgresql.text import are_plain, array, columns
+from mainspring.backends.database.vendors.postgresql.text import are_plain, array
 from mainspring.backends.database.vendors.postgresql.vacuum import Vacuum
 from mainspring.backends.database.vendors.postgresql.wakeup import Wakeup
 from mainspring.backends.transactions import Noted
@@ -240,12 +239,6 @@ class PostgresDialect(AdmittingDialect):
         cursor.execute(self.sql("find_locked"), (self.ids(ids),))
         return {job_id for (job_id,) in cursor.fetchall()}
 
-    def find_taken(self, cursor: Any, claims: Sequence[int]) -> Sequence[Row]:
-        """Give the claims as an array."""
-        cursor.execute(self.sql("doubtful"), (list(claims),))
-        rows: Sequence[Row] = cursor.fetchall()
-        return rows
-
     def exchange(
         self,
         connection: BaseDatabaseWrapper,
@@ -267,13 +260,7 @@ class PostgresDialect(AdmittingDialect):
 
     def settle(self, cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
         """Write all in one go, and again what that has missed."""
-        cursor.execute(self.sql("settle"), columns(outcomes))
-        lost: list[str] = []
-        if cursor.rowcount != len(outcomes):
-            settled = {job_id for (job_id,) in cursor.fetchall()}
-            lost = settle_again(cursor, unsettled(outcomes, settled))
-        tell_ended(cursor, outcomes)
-        return lost
+        return settle(cursor, outcomes)
 
     def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
         """Skip nothing there; :meth:`notify` tells others."""

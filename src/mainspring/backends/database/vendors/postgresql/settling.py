@@ -32,6 +32,17 @@ def unsettled(outcomes: Sequence[Outcome], settled: Collection[str]) -> list[Out
     return list(outcomes)  # some came twice: which one was stored, only what is stored can tell
 
 
+def settle(cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
+    """Write outcomes and tell of them; return the ids of those whose claims hold no more."""
+    cursor.execute(statement("postgresql", "settle"), columns(outcomes))
+    lost: list[str] = []
+    if cursor.rowcount != len(outcomes):
+        settled = {job_id for (job_id,) in cursor.fetchall()}
+        lost = settle_again(cursor, unsettled(outcomes, settled))
+    tell_ended(cursor, outcomes)
+    return lost
+
+
 def settle_again(cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
     """Settle what ``settle`` did not find; return the ids of outcomes whose claims hold no more.
 
