@@ -193,3 +193,33 @@ def test_what_is_to_be_released_and_locked_is_released_later(
     assert settler.release([]) == jobs[:1]
     assert state_of(storage, jobs[0].id) == State.READY
     assert not settler.is_release_due
+
+
+@on_servers
+def test_what_a_dead_worker_has_left_is_rescued_but_for_what_is_locked(store: Store) -> None:
+    storage, worker = store.storage, registered(store.storage)
+    jobs = claimed(storage, worker, *range(3))
+    with transaction_of_another() as another:
+        touch(another, [jobs[1].id])
+        for _ in range(2):
+            storage.rescue(START, [died(worker, jobs)])
+            states = [state_of(storage, one.id) for one in jobs]
+            assert states == [State.READY, State.RUNNING, State.READY]
+        assert [lease.worker_id for lease in storage.leases()] == [worker.id]
+    assert [one.job_id for one in storage.rescue(START, [died(worker, jobs)])] == [jobs[1].id]
+    assert {state_of(storage, one.id) for one in jobs} == {State.READY}
+    assert storage.leases() == []
+
+
+@on_servers
+def test_a_claim_in_doubt_that_is_locked_stops_nothing(store: Store) -> None:
+    storage, worker = store.storage, registered(store.storage)
+    first, second = claimed(storage, worker, 0, 1)
+    storage._doubts.add(first.claim, 0.0)  # type: ignore[attr-defined]
+    with transaction_of_another() as another:
+        touch(another, [first.id])
+        more = enqueued(storage, 10)
+        assert ids(storage.claim(worker, ALL, 1)) == ids(more)
+        assert state_of(storage, first.id) == State.RUNNING
+        assert state_of(storage, second.id) == State.READY
+    wait_until(lambda: storage.claim(worker, [], 0) or state_of(storage, first.id) == State.READY)

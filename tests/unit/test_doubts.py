@@ -56,3 +56,13 @@ def test_claims_of_another_worker_are_its_own_affair() -> None:
     doubts.add(ONE, 0.0)
     assert doubts.due(Worker("another", 8), 1.0) == []
     assert doubts.due(WORKER, 1.0) == [ONE]
+
+
+def test_what_is_locked_is_looked_for_again_soon_however_long_it_lasts() -> None:
+    doubts = Doubts()
+    doubts.add(ONE, 0.0)
+    for moment in (0.0, 1.0, 50.0, 1000.0):
+        assert doubts.are_due(moment)
+        doubts.put_off(doubts.due(WORKER, moment), moment)
+        assert not doubts.are_due(moment + 0.5)
+        assert doubts.are_due(moment + 1)

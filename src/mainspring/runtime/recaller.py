@@ -1,8 +1,10 @@
 """Recaller: tells running tasks whose claims are gone to end, and saves their progress."""
 
+from contextlib import suppress
 from typing import Final
 
 from mainspring.backends.storage import Storage
+from mainspring.exceptions import StoreLocked
 from mainspring.maintenance.loop import Loop
 from mainspring.runtime.executor import Executor
 from mainspring.runtime.guard import Guard
@@ -30,5 +32,6 @@ class Recaller(Loop):
                 if job.id not in held:
                     self._guard.cancel(job.id)
         for notes in list(self._executor.notes.by_job.values()):
-            notes.save_progress()
+            with suppress(StoreLocked):  # next time, then; others have progress, too
+                notes.save_progress()
         return _INTERVAL

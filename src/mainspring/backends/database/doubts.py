@@ -41,10 +41,21 @@ class Doubts:
                 if worker.first_claim <= claim <= worker.last_claim and (now is None or at <= now)
             ]
 
+    def put_off(self, claims: Collection[int], now: float) -> None:
+        """Take note that something of these claims is to be given back, and could not be as yet."""
+        with self._lock:
+            for claim in claims:
+                since, _ = self._since[claim]
+                self._since[claim] = since, now + _FIRST
+            self._find_next()
+
     def looked(self, claims: Collection[int], now: float) -> None:
         """Take note that all that these claims had taken by ``now`` was given back."""
         with self._lock:
             for claim in claims:
                 since, _ = self._since[claim]
                 self._since[claim] = since, now + max(now - since, _FIRST)
-            self._next_at = min((at for _, at in self._since.values()), default=self._next_at)
+            self._find_next()
+
+    def _find_next(self) -> None:
+        self._next_at = min((at for _, at in self._since.values()), default=float("inf"))

@@ -84,14 +84,28 @@ class LostJobs:
             cursor.execute(dialect.sql("retire"), (worker.token,))
         else:
             cursor.execute(dialect.sql("retire_lost"), (worker.token, lease.ends_at))
-        return self.rescue_jobs(dialect, cursor, worker, lost, now) if cursor.rowcount else []
+        if not cursor.rowcount:
+            return []
+        rescued, has_locked = self._rescue(dialect, cursor, worker, lost, now)
+        if has_locked:  # by others: the next look comes back to them
+            known = (worker.token, lease.heard_at, lease.ends_at, worker.id, self._backend)
+            cursor.execute(dialect.sql("register"), known)
+        return rescued
 
     def rescue_jobs(
         self, dialect: "Dialect", cursor: Any, worker: Worker, lost: LostWorker, now: int
     ) -> list[Rescued]:
-        """Rescue what a worker has claimed, in the caller's transaction."""
+        """Rescue what a worker has claimed, and nobody has locked, in the caller's transaction."""
+        return self._rescue(dialect, cursor, worker, lost, now)[0]
+
+    def _rescue(
+        self, dialect: "Dialect", cursor: Any, worker: Worker, lost: LostWorker, now: int
+    ) -> tuple[list[Rescued], bool]:
+        # And whether others have locked more.
         cursor.execute(dialect.sql("claimed"), (worker.first_claim, worker.last_claim))
         jobs = [Job(*row) for row in cursor.fetchall()]
+        locked = dialect.find_locked(cursor, [job.id for job in jobs]) if jobs else set[str]()
+        jobs = [job for job in jobs if job.id not in locked]
         found = [rescue_from(job, worker, lost, now, self._defaults) for job in jobs]
         settled: list[Outcome] = []
         for job, (division, _) in zip(jobs, found, strict=True):
@@ -102,4 +116,4 @@ class LostJobs:
         if settled:
             dialect.settle(cursor, settled)
             dialect.ready_again(ready_moments(settled))
-        return [rescued for _, rescued in found]
+        return [rescued for _, rescued in found], bool(locked)

@@ -11,7 +11,7 @@ from mainspring.backends.database.access import DatabaseAccess
 from mainspring.backends.database.admission import Admitting
 from mainspring.backends.database.atomic import DatabaseTransaction
 from mainspring.backends.database.claims import Batch
-from mainspring.backends.database.vendors.base import Between
+from mainspring.backends.database.vendors.base import Between, Row
 from mainspring.backends.storage import LostWorker, Pruned, Rescued, Staged
 from mainspring.core.admission import Admitted
 from mainspring.core.clock import SECOND
@@ -22,6 +22,7 @@ from mainspring.core.leases import Lease
 from mainspring.exceptions import StoreLocked, StoreRefused, StoreUnavailable
 
 _STAGE_STEP: Final = 1000
+_METADATA_TRIES: Final = 5
 
 
 class WorkerVerbs(DatabaseAccess):
@@ -147,7 +148,15 @@ class WorkerVerbs(DatabaseAccess):
             return {job_id for job_id, claim in cursor.fetchall() if claims.get(job_id) == claim}
 
     def save_metadata(self, job: Job, metadata: bytes | None) -> bool:
-        """See :meth:`Storage.save_metadata`."""
+        """See :meth:`Storage.save_metadata`; waits longer for a lock, as it is a task that waits."""
+        for _ in range(_METADATA_TRIES - 1):
+            try:
+                return self._save_metadata(job, metadata)
+            except StoreLocked:
+                continue
+        return self._save_metadata(job, metadata)
+
+    def _save_metadata(self, job: Job, metadata: bytes | None) -> bool:
         with self._writing() as cursor:
             cursor.execute(self._dialect.sql("save_metadata"), (metadata, job.id, job.claim))
             return bool(cursor.rowcount)
@@ -178,11 +187,21 @@ class WorkerVerbs(DatabaseAccess):
             return
         with self._reading() as cursor:
             taken = self._dialect.find_taken(cursor, claims)
-        if taken:
-            with self._writing() as cursor:
-                cursor.executemany(self._dialect.sql("release"), taken)
-            self._notify()
-        self._doubts.looked(claims, began)
+        later = self._release_taken(taken) if taken else set()
+        self._doubts.looked([claim for claim in claims if claim not in later], began)
+        self._doubts.put_off(later, began)
+
+    def _release_taken(self, taken: Sequence[Row]) -> set[int]:
+        # Return the claims of those that others have locked just now.
+        with self._writing() as cursor:
+            locked = self._dialect.find_locked(cursor, [job_id for job_id, _, _ in taken])
+            free = [row for row in taken if row[0] not in locked]
+            released = [(job_id, claim) for job_id, claim, _ in free]
+            if released:
+                cursor.executemany(self._dialect.sql("release"), released)
+        self._dialect.ready_again(available_at for _, _, available_at in free)
+        self._notify()
+        return {claim for job_id, claim, _ in taken if job_id in locked}
 
     def heartbeat(self, worker: Worker, now: int) -> bool:
         """See :meth:`Storage.heartbeat`."""

@@ -279,7 +279,7 @@ class Dialect(Waking, Trouble):
         return set()
 
     def find_taken(self, cursor: Any, claims: Sequence[int]) -> Sequence[Row]:
-        """Return the ids of the jobs that some claims have taken, each with its claim."""
+        """Return the jobs that some claims have taken: id, claim, available_at."""
         cursor.execute(self.sql("doubtful"), (codec.encode(claims).decode(),))
         rows: Sequence[Row] = cursor.fetchall()
         return rows

@@ -1,6 +1,6 @@
 -- release_unanswered: list what some claims took, as their answers did not come.
 -- Inputs: the claims.
--- Result: id, claim.
-SELECT id, claim
+-- Result: id, claim, available_at.
+SELECT id, claim, available_at
 FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_available)
 WHERE state = 2 AND claim IN %s

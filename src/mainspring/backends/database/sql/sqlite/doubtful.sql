@@ -1,6 +1,6 @@
 -- release_unanswered: list what some claims took, as their answers did not come.
 -- Inputs: ?1 the claims as a JSON list.
--- Result: id, claim.
-SELECT id, claim
+-- Result: id, claim, available_at.
+SELECT id, claim, available_at
 FROM mainspring_job
 WHERE state = 2 AND claim IN (SELECT value FROM json_each(?1))
