@@ -76,20 +76,6 @@ def test_what_another_updates_meanwhile_is_settled(store: Store, settle: Settle)
     assert [stored(storage, one.id).priority for one in jobs] == [0, 1, 0, 0, 1, 0]
 
 
-@on_servers
-@pytest.mark.usefixtures("patient")
-def test_what_another_updates_meanwhile_is_rescued(store: Store) -> None:
-    storage, worker = store.storage, registered(store.storage)
-    jobs = claimed(storage, worker, *range(3))
-    with transaction_of_another() as another:
-        touch(another, [jobs[1].id])
-        rescued = store.in_thread(lambda: storage.rescue(START, [died(worker, jobs)]))
-        wait_for_waiting()
-        another.execute("COMMIT")
-        assert {one.job_id for one in rescued.result(LONG)} == {*ids(jobs)}
-    assert {state_of(storage, one.id) for one in jobs} == {State.READY}
-
-
 # Locked by others
 
 

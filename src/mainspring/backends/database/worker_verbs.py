@@ -148,7 +148,7 @@ class WorkerVerbs(DatabaseAccess):
             return {job_id for job_id, claim in cursor.fetchall() if claims.get(job_id) == claim}
 
     def save_metadata(self, job: Job, metadata: bytes | None) -> bool:
-        """See :meth:`Storage.save_metadata`; waits longer for a lock, as it is a task that waits."""
+        """See :meth:`Storage.save_metadata`; a task waits longer for a lock."""
         for _ in range(_METADATA_TRIES - 1):
             try:
                 return self._save_metadata(job, metadata)
