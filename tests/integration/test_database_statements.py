@@ -57,7 +57,7 @@ def filled(request: pytest.FixtureRequest, store: Store) -> Store:
 
 
 # What the statement itself has found, by way of indexes.
-_OF_ITS_OWN = ("SCAN CONSTANT ROW", "SCAN (subquery-", "SCAN held", "SCAN numbered")
+_OF_ITS_OWN = ("SCAN CONSTANT ROW", "SCAN (subquery-", "SCAN held", "SCAN numbered", "SCAN page")
 
 
 @pytest.mark.parametrize("name", NAMES)

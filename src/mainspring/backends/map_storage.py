@@ -2,10 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from mainspring.core.chunks import Division, MapRecord
 from mainspring.core.jobs import Job, Worker
 from mainspring.core.unique import Unique
+
+
+class MapsSeen(NamedTuple):
+    """What one look at some of the maps found."""
+
+    ended: Sequence[str]
+    """The ids of those that may be at their end, of which nobody has taken note yet."""
+    last: str
+    """After which id to go on; an empty text if all maps have been looked at."""
 
 
 class MapStorage(ABC):
@@ -80,6 +90,14 @@ class MapStorage(ABC):
     @abstractmethod
     def unfinished_maps(self) -> list[str]:
         """Return the ids of maps that are closed and not finished, for who looks by itself."""
+
+    def look_at_maps(self, after: str, limit: int) -> MapsSeen:
+        """Look at up to ``limit`` maps whose ids come after one, in the order of their ids.
+
+        In a number of statements that does not grow with that of the maps.
+        """
+        ids = [map_id for map_id in self.unfinished_maps() if map_id > after][:limit]
+        return MapsSeen(ids, ids[-1] if len(ids) == limit else "")
 
     @abstractmethod
     def retry_failed(self, map_id: str, now: int) -> int:

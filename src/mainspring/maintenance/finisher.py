@@ -1,21 +1,55 @@
 """Finisher: goes on with maps whose last row was settled by a worker that died then."""
 
+import time
+from contextlib import suppress
 from typing import Final
 
 from mainspring.backends.storage import Storage
+from mainspring.exceptions import StoreLocked
 from mainspring.maintenance.loop import Loop
 
 _INTERVAL: Final = 5.0  # seconds: who settles the last row of a map sees to its end at once
+_PAUSE: Final = 0.05  # seconds, in which other loops have their turn
+_MOST: Final = 100  # maps looked at in one step
+_MOST_ENDED: Final = 10  # maps finished in one step
+_LONGEST: Final = 0.5  # seconds after which a step finishes no more
 
 
 class Finisher(Loop):
-    """Looks every five seconds, as nothing else tells of such a map."""
+    """Looks at some maps every five seconds; at all, step by step, when a worker has died."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._after = ""
+        self._left: list[str] = []  # found, and not finished yet
+        self._is_hurried = True  # as processes before this one may not have come to the last
+
+    def look_at_all(self) -> None:
+        """Look at all maps before long, in so many steps without a rest."""
+        self._is_hurried = True
+        self._after = ""
 
     def step(self, now: int) -> float:
-        """Look at all maps that are not at their end."""
-        for map_id in self._storage.unfinished_maps():
+        """Look at the next maps, and finish some of those that are at their end."""
+        if not self._left:
+            seen = self._storage.look_at_maps(self._after, _MOST)
+            self._left, self._after = list(seen.ended), seen.last
+            self._is_hurried &= bool(seen.last)
+        end = time.monotonic() + _LONGEST
+        for _ in range(_MOST_ENDED):
+            if not self._left or time.monotonic() > end:
+                break
+            self._finish(self._left.pop(), now)  # if that fails, it is found again
+        return _PAUSE if self._left or self._is_hurried else _INTERVAL
+
+    def finish_all(self, now: int) -> None:
+        """Finish all maps that are at their end, however long that takes; in any thread."""
+        after = None
+        while after != "":
+            ended, after = self._storage.look_at_maps(after or "", _MOST)
+            for map_id in ended:
+                self._finish(map_id, now)
+
+    def _finish(self, map_id: str, now: int) -> None:
+        with suppress(StoreLocked):  # by one who adds to it, and is not waited for once more
             self._storage.finish_map(map_id, now)
-        return _INTERVAL

@@ -50,11 +50,13 @@ class Rescuer(Loop):
         is_steady: Callable[[], bool],
         lease: int,
         memory: "Memory | None" = None,
+        has_died: Callable[[], object] | None = None,
     ) -> None:
         """``is_steady`` tells whether leases can be renewed, as far as this worker can tell.
 
         While nobody can write, or the machine sleeps, nobody's can, and nobody is dead. ``memory``
-        keeps what has been seen of leases for other processes.
+        keeps what has been seen of leases for other processes. ``has_died`` is called when a worker
+        that is dead has been rescued.
         """
         third = lease / SECOND / 3
         self._interval = min(third, _INTERVAL)
@@ -65,6 +67,7 @@ class Rescuer(Loop):
         self._forget = forget
         self._is_steady = is_steady
         self._memory = memory
+        self._has_died = has_died
         self._next_leases = 0.0
         self._seen: set[str] = set()
 
@@ -81,6 +84,8 @@ class Rescuer(Loop):
             tell_rescued(self._storage, rescued)
             if rescued:  # what has ended with its worker may have made room for others
                 self._storage.admit(now)
+            if (silent or dead) and self._has_died is not None:
+                self._has_died()
         self._forget_seen(dead)
         return min(LATE, self._interval) if dead else self._interval
 

@@ -59,8 +59,8 @@ class Holdings:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is claimed that is not settled or released."""
-        return not (self._claims or self._again)
+        """Whether nothing is claimed that is not settled or released, and no map to be seen to."""
+        return not (self._claims or self._again or self.maps.has_ended)
 
     def oldest_finished_at(self) -> int | None:
         """Return when the first job finished that is not settled; None if all are."""

@@ -41,6 +41,7 @@ class Loops:
             SightingsFile(identity, worker.identity.id, lambda: self.heartbeat.renewed_at)
             if backend.supports_worker
             else None,
+            self._look_at_maps,
         )
         self.stager = Stager(storage)
         self.finisher = Finisher(storage)
@@ -59,6 +60,11 @@ class Loops:
         self._pulse = Maintenance(
             [self.heartbeat], storage.close_thread, name="mainspring-heartbeat"
         )
+
+    def _look_at_maps(self) -> None:
+        # A worker that has died may have settled the last row of one, and not come to its end.
+        self.finisher.look_at_all()
+        self.maintenance.hurry(self.finisher)
 
     def start(self) -> None:
         """Start both threads."""

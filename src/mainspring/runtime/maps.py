@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 from mainspring.backends.storage import Storage
 from mainspring.core import clock
 from mainspring.core.chunks import spec_of
 from mainspring.core.jobs import Job, Outcome
 from mainspring.exceptions import StoreLocked
+
+_MOST: Final = 20  # maps seen to at a time: each takes one round trip, and mostly no more
 
 
 class Maps:
@@ -47,20 +50,29 @@ class Maps:
             del self._rows[map_id]
             self._ended.add(map_id)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether any map may have come to an end that nobody has seen to yet."""
+        return bool(self._ended)
+
     def finish_ended(self, storage: Storage) -> None:
-        """Bring the maps that may have come to their end a step further.
+        """Bring some of the maps that may have come to their end a step further.
 
-        Raises ``StoreUnavailable``.
+        Others have their turn next time. Raises ``StoreUnavailable``.
         """
-        for map_id in self.take_ended():
-            with suppress(StoreLocked):  # by one who adds to it; the finisher comes back to it
-                storage.finish_map(map_id, clock.now())
+        ended = self.take_ended(_MOST)
+        try:
+            while ended:
+                with suppress(StoreLocked):  # by one who adds to it; the finisher comes back to it
+                    storage.finish_map(ended[-1], clock.now())
+                ended.pop()
+        finally:
+            self._ended.update(ended)
 
-    def take_ended(self) -> list[str]:
-        """Return the maps of which this worker has no more rows, each once.
+    def take_ended(self, most: int) -> list[str]:
+        """Return up to ``most`` maps of which this worker has no more rows, each once.
 
         Where it claims more of them in the same go as it settles the last ones, none is taken.
         """
-        ended = [map_id for map_id in self._ended if map_id not in self._rows]
-        self._ended.clear()
-        return ended
+        self._ended.difference_update(self._rows)
+        return [self._ended.pop() for _ in range(min(most, len(self._ended)))]

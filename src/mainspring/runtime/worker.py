@@ -198,7 +198,7 @@ class Worker:
         try:
             self.loops.rescuer.step(clock.now())
             self.loops.stager.step(clock.now())
-            self.loops.finisher.step(clock.now())
+            self.loops.finisher.finish_all(clock.now())
         except StoreUnavailable as error:
             self._telling.store_failed(error)
             self._after_failure()
@@ -208,7 +208,7 @@ class Worker:
     def _idle(self) -> None:
         # Anything new may be deferred: then the stager has to know when it is due.
         self._nudged.clear()
-        if self.holdings.finished or self._is_done():
+        if self.holdings.finished or self.holdings.maps.has_ended or self._is_done():
             return
         if self.storage.wait_for_work(_IDLE):
             self.loops.maintenance.hurry(self.loops.stager)

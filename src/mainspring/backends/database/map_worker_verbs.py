@@ -1,11 +1,15 @@
 """The storage verbs of maps that a worker uses, on connections of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from mainspring.backends.database.answers import Answer
 from mainspring.backends.database.map_ids import level_of, rows_of
 from mainspring.backends.database.skipping import ready_moments
+from mainspring.backends.database.vendors.base import Row
 from mainspring.backends.database.worker_verbs import WorkerVerbs
+from mainspring.backends.map_storage import MapsSeen
+from mainspring.conf import Config
 from mainspring.core.chunks import Division, MapRecord
 from mainspring.core.jobs import NEW_COLUMNS, Job, Outcome, State, Worker
 from mainspring.core.merging import Step, next_step
@@ -17,6 +21,11 @@ _NO_CLAIM: Final = 0  # one that no worker draws
 
 class MapWorkerVerbs(WorkerVerbs):
     """Dividing rows, and bringing maps to their end."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._maps_after = ""
+        self._maps_next = Answer[Sequence[Row]]()
 
     def divide(self, worker: Worker, job: Job, division: Division) -> bool:
         """See :meth:`Storage.divide`."""
@@ -104,6 +113,17 @@ class MapWorkerVerbs(WorkerVerbs):
         with self._reading() as cursor:
             cursor.execute(self._dialect.sql("unfinished_maps"), (self._backend,))
             return [map_id for (map_id,) in cursor.fetchall()]
+
+    def look_at_maps(self, after: str, limit: int) -> MapsSeen:
+        """See :meth:`Storage.look_at_maps`; asks nobody on SQLite while nobody has written."""
+        dialect = self._dialect
+        if after != self._maps_after:
+            self._maps_after, self._maps_next = after, Answer()
+        rows = self._answered(
+            self._maps_next, lambda cursor: dialect.some_unfinished_maps(cursor, after, limit)
+        )
+        ended = [map_id for map_id, has_ended in rows if has_ended]
+        return MapsSeen(ended, rows[-1][0] if len(rows) == limit else "")
 
     def _write_patiently[T](self, write: Callable[[Any], T]) -> T:
         # All is done again where another transaction was in the way, as one that cancels.

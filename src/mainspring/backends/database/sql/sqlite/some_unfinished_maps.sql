@@ -1,0 +1,18 @@
+-- look_at_maps: look at some of the maps that are not at their end.
+-- Inputs: ?1 the backend, ?2 the id after which to look, ?3 how many.
+-- Result: id; whether it takes no more rows and all of them have finished; by id.
+SELECT
+    page.id,
+    page.is_closed AND NOT EXISTS (
+        SELECT 1
+        FROM mainspring_job AS job
+        WHERE job.id >= substr(page.id, 1, 20) || '0' AND job.id < substr(page.id, 1, 20) || '3'
+            AND job.state < 3
+    )
+FROM (
+    SELECT id, is_closed
+    FROM mainspring_map
+    WHERE backend = ?1 AND finished_at IS NULL AND id > ?2
+    ORDER BY id
+    LIMIT ?3
+) AS page
