@@ -1,11 +1,14 @@
 import errno
+import os
 import signal
+import sys
 import time
 
 import pytest
 
 from mainspring.runtime.board import Board
 from mainspring.runtime.options import WorkerOptions
+from mainspring.runtime.own_folder import folder
 from mainspring.runtime.supervisor import Supervisor, _Child
 
 
@@ -48,3 +51,33 @@ def test_where_no_board_can_be_made_it_is_tried_again(supervisor, monkeypatch, c
     assert len(supervisor._starts) == 1
     assert supervisor._starts[0] > time.monotonic()
     assert "No space left on device" in caplog.text
+
+
+def test_where_no_child_can_be_forked_it_is_tried_again(supervisor, board, monkeypatch, caplog):
+    monkeypatch.setattr("os.fork", failing(errno.EAGAIN))
+    supervisor._starts = [0.0]
+    supervisor._start_due("a store")
+    assert len(supervisor._starts) == 1
+    assert supervisor._starts[0] > time.monotonic()
+    assert supervisor._children == {}
+    assert list(folder().iterdir()) == [board.path]
+    assert "fork() failed: Resource temporarily unavailable" in caplog.text
+
+
+def test_where_the_watcher_cannot_be_forked_it_is_tried_again(supervisor, monkeypatch, caplog):
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fork", failing(errno.ENOMEM))
+        supervisor._start_watcher(lambda: sys.exit(0))
+    assert "fork() failed: Cannot allocate memory" in caplog.text
+    assert time.monotonic() < supervisor._watch_at < time.monotonic() + 60
+    assert not supervisor._watcher
+    supervisor._start_watcher(lambda: sys.exit(0))
+    assert os.waitpid(supervisor._watcher, 0)[1] == 0
+    assert supervisor._watch_at == float("inf")
+
+
+def failing(number):
+    def fork():
+        raise OSError(number, os.strerror(number))
+
+    return fork

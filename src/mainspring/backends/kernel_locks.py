@@ -36,6 +36,14 @@ def writer_of(database: Path) -> int | None:
     return holder_of(database.with_name(f"{database.name}-shm"), _WRITE_LOCK)
 
 
+def has_mapped(process: int, file: Path) -> bool:
+    """Whether a process has a file of this name in its memory."""
+    try:
+        return file.name in Path(f"/proc/{process}/maps").read_text("utf-8", "replace")
+    except OSError:
+        return False
+
+
 def is_stopped(process: int) -> bool:
     """Whether a process was stopped, by SIGSTOP or Ctrl-Z, and not continued yet."""
     try:

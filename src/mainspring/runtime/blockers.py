@@ -5,9 +5,9 @@ import os
 import signal
 from contextlib import suppress
 
-from mainspring.backends.kernel_locks import holder_of, is_stopped
+from mainspring.backends.kernel_locks import has_mapped, holder_of, is_stopped
 from mainspring.backends.storage import Storage
-from mainspring.runtime.board import boards
+from mainspring.runtime.board import Board, boards
 from mainspring.runtime.identity import is_embedded
 
 logger = logging.getLogger("mainspring")
@@ -62,7 +62,15 @@ class Blockers:
 def _worker_of(identity: str, process: int) -> str | None:
     found = None
     for board in boards(identity):
-        if holder_of(board.path) == process:
+        if _is_of(board, process):
             found = board.worker_id
         board.close()
     return found
+
+
+def _is_of(board: Board, process: int) -> bool:
+    # By its number alone, it could be one of another container. A board of an older version has
+    # none, and a lock of which the kernel tells.
+    if board.process == process:
+        return has_mapped(process, board.path)
+    return holder_of(board.path) == process

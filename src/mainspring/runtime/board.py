@@ -6,7 +6,6 @@ so that whoever gets the lock knows that it is dead, sooner than any lease could
 lies a file for the stacks of its threads, written where it crashes and before it is killed.
 """
 
-import fcntl
 import mmap
 import os
 import struct
@@ -17,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
+from mainspring.runtime import proof_of_life
 from mainspring.runtime.own_folder import digest, folder, folders
 from mainspring.runtime.row_notes import RowNotes
 
@@ -27,6 +27,7 @@ _NUMBER: Final = struct.Struct("<q")
 _TERM: Final = struct.Struct("<qq")  # began, timeout
 _EXITING: Final = 16  # where the number of the thread stands that ends the process
 _STEPPING: Final = 24  # where it stands which entry's coroutine the event loop runs just now
+_PROCESS: Final = 32  # where the number of the process stands
 _FIRST: Final = 64
 # id, moment, began, timeout, thread, first call and number of those that run, state
 _ENTRY: Final = struct.Struct("<32sqqqqqqc")
@@ -42,8 +43,7 @@ _ENDED: Final = b"\1"
 _OVERDUE: Final = b"\2"
 _BIRTH: Final = 60.0  # seconds
 
-# The boards that this process is locked by. It must not open them a second time: closing any
-# descriptor of a file ends the process's locks on it.
+# The boards that this process is locked by: nobody needs to look whether it is dead.
 _own: set[str] = set()
 os.register_at_fork(after_in_child=_own.clear)
 
@@ -101,6 +101,7 @@ class Board:
         self._offset = _FIRST
         self._notes = RowNotes(path)
         self._lock = threading.Lock()
+        self._proof: int | None = None
 
     @classmethod
     def create(cls, identity: str, worker_id: str) -> Self:
@@ -129,7 +130,8 @@ class Board:
 
     def come_alive(self) -> None:
         """Lock the board for as long as this process lives, and say that it is locked."""
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._proof = proof_of_life.hold(self.path)
+        _NUMBER.pack_into(self._map, _PROCESS, os.getpid())
         self._map[4:5] = b"\1"
         _own.add(self.path.name)
 
@@ -140,13 +142,12 @@ class Board:
 
     def is_dead(self) -> bool:
         """Whether its process has come alive and died since."""
-        if not self.has_come_alive:
-            return False
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
+        return self.has_come_alive and proof_of_life.is_over(self._descriptor)
+
+    @property
+    def process(self) -> int:
+        """The process that came alive by it, by its own number for itself; 0 for none."""
+        return int(_NUMBER.unpack_from(self._map, _PROCESS)[0])
 
     def is_abandoned(self) -> bool:
         """Whether its process was killed before it came alive: it has had the time by now."""
@@ -313,6 +314,8 @@ class Board:
         """Close the file. In the process that came alive by it, this ends the lock."""
         self._map.close()
         os.close(self._descriptor)
+        if self._proof is not None:
+            proof_of_life.let_go(self._proof)
         _own.discard(self.path.name)
 
     def disown(self) -> None:

@@ -60,7 +60,15 @@ class ProcessPool:
         self._watcher.start()
 
     def _start(self) -> None:
-        self._supervisor = fork(partial(self._supervise, os.getpid()))
+        try:
+            self._supervisor = fork(partial(self._supervise, os.getpid()))
+        except OSError as error:  # too many processes, or too little memory, for now
+            logger.error(  # noqa: TRY400 # one line says it all
+                "The processes of TASKS[%r] cannot be started for now: fork() failed: %s",
+                self._alias,
+                error,
+                extra={"backend": self._alias},
+            )
 
     def _supervise(self, parent: int) -> NoReturn:
         gc.freeze()  # what the parent has made is no garbage of ours, and is not to be looked at
@@ -70,24 +78,30 @@ class ProcessPool:
 
     def _watch(self) -> None:
         while True:
-            with suppress(ChildProcessError):  # somebody else waits for all children
-                os.waitid(os.P_PID, self._supervisor, os.WEXITED | os.WNOWAIT)
-            with self._lock:  # until here, nobody else can have got its number
-                with suppress(ChildProcessError):
-                    os.waitpid(self._supervisor, 0)
-                self._supervisor = 0
-                if self._is_over:
-                    return
-            logger.error(
-                "The supervisor of the processes of TASKS[%r] has died; another one is started",
-                self._alias,
-                extra={"backend": self._alias},
-            )
+            if self._supervisor and not self._wait():
+                return
             time.sleep(_AFTER_FAILURE)
             with self._lock:
                 if self._is_over:
                     return
                 self._start()
+
+    def _wait(self) -> bool:
+        # Wait until the supervisor has died; False if it was to end.
+        with suppress(ChildProcessError):  # somebody else waits for all children
+            os.waitid(os.P_PID, self._supervisor, os.WEXITED | os.WNOWAIT)
+        with self._lock:  # until here, nobody else can have got its number
+            with suppress(ChildProcessError):
+                os.waitpid(self._supervisor, 0)
+            self._supervisor = 0
+            if self._is_over:
+                return False
+        logger.error(
+            "The supervisor of the processes of TASKS[%r] has died; another one is started",
+            self._alias,
+            extra={"backend": self._alias},
+        )
+        return True
 
     @property
     def _is_over(self) -> bool:

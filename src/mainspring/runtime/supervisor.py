@@ -56,6 +56,7 @@ class Supervisor:
         self._options = options
         self._watch_files = watch_files
         self._watcher = 0
+        self._watch_at = 0.0  # when to start the watcher
         self._children: dict[int, _Child] = {}
         self._starts: list[float] = [0.0] * options.processes  # when to fork the missing ones
         self._failures = 0
@@ -83,9 +84,9 @@ class Supervisor:
 
     def _run(self) -> int:
         identity = self._identity()
-        if self._watch_files is not None:
-            self._watcher = self._fork(self._watch_files)
         while self._children or self._starts:
+            if self._watch_files is not None and time.monotonic() >= self._watch_at:
+                self._start_watcher(self._watch_files)
             self._start_due(identity)
             self._sleep()
             self._reap()
@@ -210,11 +211,7 @@ class Supervisor:
         try:
             board = Board.create(identity, worker.id)
         except OSError as error:  # the disk is full, for one
-            self._failures = max(self._failures, _FORGIVEN) + 1
-            self._starts.append(time.monotonic() + self._backoff())
-            logger.error(  # noqa: TRY400 # one line says it all
-                "No worker can be started: %s. It will be tried again.", error
-            )
+            self._starts.append(self._again_at(error))
             return
 
         def work() -> None:
@@ -234,14 +231,38 @@ class Supervisor:
                 sys.exit(_UNDRAINED)
 
         supervisor = os.getpid()
-        pid = self._fork(work)
+        try:
+            pid = self._fork(work)
+        except OSError as error:  # too many processes, or too little memory, for now
+            board.remove()
+            board.close()
+            self._starts.append(self._again_at(error))
+            return
         self._children[pid] = _Child(board, time.monotonic())
         if self._stop_by is not None:  # stopped since, before the child could be told
             os.kill(pid, STOP)
 
+    def _again_at(self, error: OSError) -> float:
+        # Say why a process could not be started, and return when to try again.
+        self._failures = max(self._failures, _FORGIVEN) + 1
+        pause = self._backoff()
+        logger.error("No process can be started: %s. It is tried again in %g s", error, pause)
+        return time.monotonic() + pause
+
+    def _start_watcher(self, watch_files: Callable[[], NoReturn]) -> None:
+        self._watch_at = float("inf")
+        try:
+            self._watcher = self._fork(watch_files)
+        except OSError as error:
+            self._watch_at = self._again_at(error)
+
     def _fork(self, work: Callable[[], object]) -> int:
         close_connections()
-        return fork(work)
+        try:
+            return fork(work)
+        except OSError as error:
+            error.strerror = f"fork() failed: {error.strerror}"
+            raise
 
     def _reap(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """PostgreSQL: one round trip for settle and claim, COPY, LISTEN and NOTIFY."""
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -94,10 +95,17 @@ class PostgresDialect(AdmittingDialect):
 
     @property
     def identity(self) -> str:
-        """The server, as this process is told of it, and the database."""
-        host, port, name = (self._settings.get(key) or "" for key in ("HOST", "PORT", "NAME"))
-        service = self._settings["OPTIONS"].get("service", "")
-        return f"postgresql:{service}:{host}:{port}:{name}"
+        """The server, as this process is told of it, the database, and what says which schema."""
+        keys = ("HOST", "PORT", "NAME", "USER")
+        host, port, name, user = (self._settings.get(key) or "" for key in keys)
+        options = self._settings["OPTIONS"]
+        # Schemas are searched by these, and a user or role may have a search_path of its own.
+        user = user or options.get("user") or os.environ.get("PGUSER", "")
+        role = options.get("assume_role") or ""
+        path = options.get("options") or os.environ.get("PGOPTIONS", "")
+        return ":".join(
+            ("postgresql", options.get("service", ""), host, str(port), name, user, role, path)
+        )
 
     def ids(self, ids: Sequence[str]) -> Any:
         """Return ids as an array literal."""

@@ -1,0 +1,68 @@
+"""Proof of life: a lock on a file that a process holds for as long as it lives, and no longer.
+
+A POSIX record lock would end whenever the process closes any descriptor of the file, as a task does
+that reads whatever lies in the temporary folder. So the lock belongs to an open file description of
+its own: on Linux it keeps out POSIX record locks, too, which older versions hold; elsewhere it is
+that of ``flock()``. Children that a task forks close it, or they would hold it as well.
+"""
+
+import fcntl
+import os
+import struct
+import sys
+from pathlib import Path
+from typing import Final
+
+# Kind, from where it counts, first byte, length (0 for all), process: struct flock of Linux, which
+# has 64 bits for offsets with these commands.
+_LOCK: Final = struct.Struct("@hhqqi4x")
+_WHOLE: Final = (os.SEEK_SET, 0, 0, 0)
+
+_held: set[int] = set()
+
+
+def hold(path: Path) -> int:
+    """Lock a file for as long as this process lives; return the descriptor that does so.
+
+    Raises ``OSError`` if another one has done that.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _lock(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    _held.add(descriptor)
+    return descriptor
+
+
+def let_go(descriptor: int) -> None:
+    """End what :func:`hold` began; does nothing in a child process, which has not got it."""
+    if descriptor in _held:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def is_over(descriptor: int) -> bool:
+    """Whether nobody holds an open file; if so, nobody else is told that until it is closed."""
+    try:
+        _lock(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "linux":
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, *_WHOLE))
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _forked() -> None:
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
