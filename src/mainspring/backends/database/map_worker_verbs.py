@@ -6,6 +6,7 @@ from typing import Any, Final
 from mainspring.backends.database.answers import Answer
 from mainspring.backends.database.map_ids import level_of, rows_of
 from mainspring.backends.database.skipping import ready_moments
+from mainspring.backends.database.unfinished_maps import some_unfinished
 from mainspring.backends.database.vendors.base import Row
 from mainspring.backends.database.worker_verbs import WorkerVerbs
 from mainspring.backends.map_storage import MapsSeen
@@ -120,7 +121,7 @@ class MapWorkerVerbs(WorkerVerbs):
         if after != self._maps_after:
             self._maps_after, self._maps_next = after, Answer()
         rows = self._answered(
-            self._maps_next, lambda cursor: dialect.some_unfinished_maps(cursor, after, limit)
+            self._maps_next, lambda cursor: some_unfinished(dialect, cursor, after, limit)
         )
         ended = [map_id for map_id, has_ended in rows if has_ended]
         return MapsSeen(ended, rows[-1][0] if len(rows) == limit else "")

@@ -272,12 +272,6 @@ class Dialect(Waking, Trouble):
         """Write limits that are locked: name, used, idle_at."""
         cursor.executemany(self.sql("save_limit"), limits)
 
-    def some_unfinished_maps(self, cursor: Any, after: str, most: int) -> Sequence[Row]:
-        """Return the next maps that are not at their end: id, and whether all rows have ended."""
-        cursor.execute(self.sql("some_unfinished_maps"), (self.backend, after, most))
-        rows: Sequence[Row] = cursor.fetchall()
-        return rows
-
     # Claiming and settling, on a worker's connection
 
     def find_locked(self, cursor: Any, ids: Sequence[str]) -> set[str]:

@@ -12,7 +12,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error, OperationalError
 
 from mainspring.backends.database.claims import Batch, Wanted
-from mainspring.backends.database.map_ids import rows_of
 from mainspring.backends.database.vendors.base import Between, Dialect, Row
 from mainspring.backends.database.vendors.mysql import errors, server
 from mainspring.backends.database.vendors.mysql.claiming import Claims
@@ -238,17 +237,6 @@ class MySQLDialect(Dialect):
         """Write them."""
         rows = [(used, idle_at, name) for name, used, idle_at in limits]
         cursor.executemany(self.sql("save_limit"), rows)
-
-    def some_unfinished_maps(self, cursor: Any, after: str, most: int) -> Sequence[Row]:
-        """Look for unfinished rows in a second statement."""
-        maps = super().some_unfinished_maps(cursor, after, most)
-        closed = [map_id for map_id, is_closed in maps if is_closed]
-        if not closed:
-            return maps
-        sql = " UNION ALL ".join([self.sql("has_unfinished_row")] * len(closed))
-        cursor.execute(sql, [value for one in closed for value in (one, *rows_of(one))])
-        unfinished = {map_id for (map_id,) in cursor.fetchall()}
-        return [(one, is_closed and one not in unfinished) for one, is_closed in maps]
 
     # Claiming and settling
 

@@ -1,6 +1,5 @@
 """PostgreSQL: one round trip for settle and claim, COPY, LISTEN and NOTIFY."""
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -96,16 +95,7 @@ class PostgresDialect(AdmittingDialect):
     @property
     def identity(self) -> str:
         """The server, as this process is told of it, the database, and what says which schema."""
-        keys = ("HOST", "PORT", "NAME", "USER")
-        host, port, name, user = (self._settings.get(key) or "" for key in keys)
-        options = self._settings["OPTIONS"]
-        # Schemas are searched by these, and a user or role may have a search_path of its own.
-        user = user or options.get("user") or os.environ.get("PGUSER", "")
-        role = options.get("assume_role") or ""
-        path = options.get("options") or os.environ.get("PGOPTIONS", "")
-        return ":".join(
-            ("postgresql", options.get("service", ""), host, str(port), name, user, role, path)
-        )
+        return session.identity_of(self._settings)
 
     def ids(self, ids: Sequence[str]) -> Any:
         """Return ids as an array literal."""

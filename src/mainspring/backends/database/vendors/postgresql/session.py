@@ -1,6 +1,7 @@
 """The session of one connection: what holds in it, and whether it is ours alone."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -84,3 +85,17 @@ def _set(cursor: RawCursor[Any], is_local: bool) -> None:
     pairs = (*_PLANS, *_IDLE, ("lock_timeout", LOCK_WAIT))
     settings = ", ".join(f"set_config('{name}', '{value}', $1)" for name, value in pairs)
     cursor.execute(f"SELECT {settings}".encode(), (is_local,))
+
+
+def identity_of(settings: Mapping[str, Any]) -> str:
+    """Return what tells which server, database and schema an entry of ``DATABASES`` means."""
+    keys = ("HOST", "PORT", "NAME", "USER")
+    host, port, name, user = (settings.get(key) or "" for key in keys)
+    options = settings["OPTIONS"]
+    # Schemas are searched by these, and a user or role may have a search_path of its own.
+    user = user or options.get("user") or os.environ.get("PGUSER", "")
+    role = options.get("assume_role") or ""
+    path = options.get("options") or os.environ.get("PGOPTIONS", "")
+    return ":".join(
+        ("postgresql", options.get("service", ""), host, str(port), name, user, role, path)
+    )
