@@ -1,8 +1,9 @@
 -- claim: find the next lower priority that has ready jobs in any queue but some.
--- Inputs: the backend, the queues to leave out, the priority below which to look.
+-- Inputs: the backend, the queues to leave out, the priority below which to look, the lowest.
 -- Result: the priority, or no row.
 SELECT priority
 FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_ready_any)
 WHERE state = 1 AND backend = %s AND queue_name NOT IN %s AND priority < %s
+    AND priority >= %s
 ORDER BY priority DESC
 LIMIT 1

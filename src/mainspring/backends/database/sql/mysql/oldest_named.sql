@@ -1,5 +1,5 @@
 -- claim: choose the oldest ready jobs of one priority in a queue.
--- Inputs: the backend, the queue, the priority, how many.
+-- Inputs: the backend, the queue, the priority, the first and the last moment, how many.
 -- Result: what of each job the claim does not know, in order; locked, and none that others have.
 -- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
 SELECT
@@ -13,6 +13,7 @@ SELECT
     limit_group, started_at, last_attempted_at, worker_ids, errors
 FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_ready)
 WHERE state = 1 AND backend = %s AND queue_name = %s AND priority = %s
+    AND available_at BETWEEN %s AND %s
 ORDER BY available_at
 LIMIT %s
 FOR UPDATE SKIP LOCKED

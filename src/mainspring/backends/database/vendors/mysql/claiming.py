@@ -1,14 +1,18 @@
 """Claims: chosen and locked with SKIP LOCKED, then marked by their primary keys."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from django.tasks.base import TASK_MAX_PRIORITY
-
 from mainspring.backends.database.claims import Batch, Wanted, newest_first, oldest_first
+from mainspring.backends.database.skipping import Skipping, Source, Walk
 from mainspring.backends.database.statements import statement
+from mainspring.backends.database.stretches import EVERYTHING, HIGHEST, LOWEST, Span
 from mainspring.backends.database.vendors.base import Row
 from mainspring.backends.storage import ANY_QUEUE
+
+type Note = Callable[[], None]
+"""Takes note of what a claim has passed, once it is stored."""
 
 
 class _Group(NamedTuple):
@@ -19,6 +23,13 @@ class _Group(NamedTuple):
     queues: str | Sequence[str]
     """The one, or those to leave out."""
 
+    @property
+    def source(self) -> Source:
+        """As what claims skip in."""
+        if isinstance(self.queues, str):
+            return Source(self.queues)
+        return Source(None, tuple(self.queues))
+
 
 class Claims:
     """Claims for one backend alias, in the caller's transaction.
@@ -27,16 +38,18 @@ class Claims:
     worker may take at the same moment.
     """
 
-    def __init__(self, backend: str, order: str) -> None:
+    def __init__(self, backend: str, order: str, skipping: Skipping) -> None:
         self._backend = backend
         self._newest_first = order == "lifo"
+        self._skipping = skipping
 
-    def take(self, cursor: Any, wanted: Wanted) -> list[Batch]:
-        """See :meth:`Storage.claim`."""
+    def take(self, cursor: Any, wanted: Wanted, notes: list[Note]) -> list[Batch]:
+        """See :meth:`Storage.claim`; append to ``notes`` what to call after the commit."""
         batches: list[Batch] = []
-        left = wanted.limit
-        for group in _groups(wanted):
-            for batch in self._batches(cursor, wanted, group, left):
+        left, groups = wanted.limit, list(_groups(wanted))
+        self._skipping.asked([group.source for group in groups])
+        for group in groups:
+            for batch in self._batches(cursor, wanted, group, left, notes):
                 if batch.rows:
                     batches.append(batch)
                     left -= len(batch.rows)
@@ -44,48 +57,77 @@ class Claims:
                 break
         return batches
 
-    def _batches(self, cursor: Any, wanted: Wanted, group: _Group, left: int) -> Iterator[Batch]:
+    def _batches(
+        self, cursor: Any, wanted: Wanted, group: _Group, left: int, notes: list[Note]
+    ) -> Iterator[Batch]:
         if wanted.is_fair_turn:
-            rows = self._longest_waiting(cursor, group, left)
+            walk = self._skipping.walk([group.source], newest_first=False)
+            rows = self._longest_waiting(cursor, group, walk, left)
+            notes.append(partial(walk.passed_longest, rows, left))
             _mark(cursor, wanted.claim, rows)
             yield Batch(rows, oldest_first, self._backend, wanted.claim)
             left -= len(rows)
             if not (rows and left):  # what has no oldest job has none
                 return
-        if self._newest_first:
-            rows = self._rows(cursor, "newest", group, left)
-            order = newest_first
-        else:
-            rows = self._oldest(cursor, group, left)
-            order = oldest_first
+        walk = self._skipping.walk([group.source], self._newest_first)
+        rows = self._first(cursor, group, walk, left)
+        notes.append(partial(walk.passed, rows, left))
         _mark(cursor, wanted.claim, rows)
+        order = newest_first if self._newest_first else oldest_first
         yield Batch(rows, order, self._backend, wanted.claim)
 
-    def _oldest(self, cursor: Any, group: _Group, limit: int) -> list[Row]:
+    def _first(self, cursor: Any, group: _Group, walk: Walk, limit: int) -> list[Row]:
+        # The first ones in the order of the backend.
+        ((_, spans),) = walk.spans
+        if self._newest_first and list(spans) == [EVERYTHING]:  # in one statement
+            return self._rows(cursor, "newest", group, limit)
+        name = "newest_level" if self._newest_first else "oldest"
         rows: list[Row] = []
-        for priority in self._priorities(cursor, group):
-            rows += self._rows(cursor, "oldest", group, priority, limit - len(rows))
+        for level in self._levels(cursor, group, spans):
+            rows += self._rows(cursor, name, group, *level, limit - len(rows))
             if len(rows) >= limit:
                 break
         return rows
 
-    def _longest_waiting(self, cursor: Any, group: _Group, limit: int) -> list[Row]:
+    def _longest_waiting(self, cursor: Any, group: _Group, walk: Walk, limit: int) -> list[Row]:
+        ((_, spans),) = walk.spans
+        levels = list(self._levels(cursor, group, spans))
         waiting = [
-            (moment, priority)
-            for priority in self._priorities(cursor, group)
-            for (moment,) in self._rows(cursor, "since", group, priority)
+            (moment, level[0])
+            for level in levels
+            for (moment,) in self._rows(cursor, "since", group, *level)
         ]
         if not waiting:
             return []
         _, priority = min(waiting)
-        return self._rows(cursor, "oldest", group, priority, limit)
+        rows: list[Row] = []
+        for level in levels:
+            if level[0] == priority and len(rows) < limit:
+                rows += self._rows(cursor, "oldest", group, *level, limit - len(rows))
+        return rows
 
-    def _priorities(self, cursor: Any, group: _Group) -> Iterator[int]:
-        # Those of the ready jobs, the highest first.
-        below = TASK_MAX_PRIORITY + 1
-        while found := self._rows(cursor, "next", group, below):
-            ((below,),) = found
-            yield below
+    def _levels(
+        self, cursor: Any, group: _Group, spans: Sequence[Span]
+    ) -> Iterator[tuple[int, int, int]]:
+        # Each priority that may have ready jobs, with the first and the last moment to look at.
+        for span in spans:
+            if span.is_level:
+                yield span.top, span.first, span.last
+                continue
+            below = span.top + 1
+            while found := self._rows(cursor, "next", group, below, span.bottom):
+                ((below,),) = found
+                yield below, LOWEST, HIGHEST
+
+    def is_any_ready(self, cursor: Any, walks: Sequence[Walk]) -> bool:
+        """Return whether anything is ready where it may be."""
+        for walk in walks:
+            for source, spans in walk.spans:
+                group = _group_of(source)
+                for level in self._levels(cursor, group, spans):
+                    if self._rows(cursor, "since", group, *level):
+                        return True
+        return False
 
     def _rows(self, cursor: Any, name: str, group: _Group, *values: int) -> list[Row]:
         sql = statement("mysql", f"{name}_{group.kind}")
@@ -100,6 +142,12 @@ def _groups(wanted: Wanted) -> Iterator[_Group]:
             yield _Group("any", (*wanted.queues, *wanted.leave_out))
         else:
             yield _Group("named", queue)
+
+
+def _group_of(source: Source) -> _Group:
+    if source.queue is None:
+        return _Group("any", source.leave_out)
+    return _Group("named", source.queue)
 
 
 def _mark(cursor: Any, claim: int, rows: Sequence[Row]) -> None:

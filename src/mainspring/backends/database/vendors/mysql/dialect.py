@@ -2,7 +2,8 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Final
 
@@ -12,9 +13,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error, OperationalError
 
 from mainspring.backends.database.claims import Batch, Wanted
+from mainspring.backends.database.skipping import Skipping, ready_moments
 from mainspring.backends.database.vendors.base import Between, Dialect, Row
 from mainspring.backends.database.vendors.mysql import errors, server
-from mainspring.backends.database.vendors.mysql.claiming import Claims
+from mainspring.backends.database.vendors.mysql.claiming import Claims, Note
+from mainspring.backends.database.vendors.mysql.purging import Purging
 from mainspring.backends.database.vendors.mysql.settling import LARGE, in_base64, settle
 from mainspring.backends.database.vendors.polling import Polling
 from mainspring.backends.transactions import Noted, as_rows
@@ -26,6 +29,7 @@ _TRIES: Final = 5
 # Seconds between two looks for work: with 0.1, two idle processes take more than 1 % of a core.
 _SLOWEST: Final = 0.2
 _LONGEST_ID: Final = 32
+_LONG: Final = 0.005  # seconds: a look takes less, unless it walks over what is dead
 _ARGUMENTS: Final = 8  # which column of a new job they are
 
 LOCK_WAIT: Final = 1
@@ -56,7 +60,9 @@ class MySQLDialect(Dialect):
     def __init__(self, connection: BaseDatabaseWrapper, backend: str, options: Options) -> None:
         super().__init__(connection, backend, options)
         self._settings = connection.settings_dict
-        self._claims = Claims(backend, options.order)
+        self._skipping = Skipping()
+        self._claims = Claims(backend, options.order, self._skipping)
+        self._purging = Purging(backend, self._skipping)
         self._polling = Polling(_SLOWEST)
         self._sessions = threading.local()
         self._product = "MySQL"
@@ -262,21 +268,59 @@ class MySQLDialect(Dialect):
         between: Between | None = None,
     ) -> tuple[list[str], list[Batch]]:
         """Do both in one transaction; again from the start where it met another."""
+        notes: list[Note] = []
         for attempt in range(_TRIES):
+            notes.clear()
             try:
                 with self.write(connection) as cursor:
                     lost = self.settle(cursor, outcomes) if outcomes else []
                     if between is not None:
                         between(cursor, lambda lost=lost: not lost)  # type: ignore[misc]
-                    batches = [] if wanted is None else self._claims.take(cursor, wanted)
+                    batches = [] if wanted is None else self._claims.take(cursor, wanted, notes)
                 break
             except OperationalError as error:
                 is_stuck = self.is_locked_out(error)
                 if attempt == _TRIES - 1 or is_stuck or not self.is_transient(error):
                     raise
+        for note in notes:
+            note()
+        self._purging.count(len(outcomes))
+        if self._skipping.is_on:
+            self._skipping.ready_again(ready_moments(outcomes))
         if batches:
             self._polling.found_work()
         return lost, batches
+
+    def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
+        """Look where something may be ready."""
+        walks, begun = self._skipping.look(), time.monotonic()
+        if walks is None:
+            found = super().look(cursor, soon)
+        else:
+            cursor.execute(self.sql("any_due"), (self.backend, soon))
+            is_due, newest_held = cursor.fetchone()
+            is_ready = self._claims.is_any_ready(cursor, walks)
+            found = bool(is_due) or is_ready, newest_held
+            if not is_ready:
+                for walk in walks:
+                    walk.passed([], 1)
+        if time.monotonic() - begun > _LONG:
+            self._purging.suspect()
+        return found
+
+    def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
+        """Skip nothing there."""
+        self._skipping.ready_again(moments, are_ends)
+
+    @property
+    def may_need_vacuum(self) -> bool:
+        """Whether it is worth to find out how far the server is behind."""
+        return self._purging.may_be_due
+
+    def vacuum(self, connection: BaseDatabaseWrapper) -> bool:
+        """Find out whether the server is behind: it purges by itself what it may."""
+        with self.read(connection) as cursor:
+            return self._purging.run(cursor)
 
     def settle(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:
         """Write all in one statement, unless they are large."""
@@ -329,6 +373,7 @@ class MySQLDialect(Dialect):
 
     def notify(self, connection: BaseDatabaseWrapper) -> None:
         """Wake this process's own worker; those of others look by themselves."""
+        self._skipping.untold()  # others look through what they skip
         self._polling.notify()
 
     def forget_notifications(self) -> bool:

@@ -1,0 +1,12 @@
+-- claim: choose the newest ready jobs of one priority in all queues but some.
+-- Inputs: the backend, the queues to leave out, the priority, the first and the last moment, how many.
+-- Result: what of each job the claim does not know, in order; locked, and none that others have.
+SELECT
+    priority, available_at, id, task_path, queue_name, arguments, run_after, enqueued_at,
+    options, metadata, limit_group, started_at, last_attempted_at, worker_ids, errors
+FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_ready_any)
+WHERE state = 1 AND backend = %s AND queue_name NOT IN %s AND priority = %s
+    AND available_at BETWEEN %s AND %s
+ORDER BY available_at DESC
+LIMIT %s
+FOR UPDATE SKIP LOCKED

@@ -1,0 +1,59 @@
+"""Beside a transaction that stays open, InnoDB purges nothing: when claims skip what is dead."""
+
+import time
+from typing import Any, Final
+
+from django.tasks.base import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
+
+from mainspring.backends.database.skipping import Skipping
+from mainspring.backends.database.statements import statement
+
+_LOOK_AFTER: Final = 20_000  # jobs that this process has settled
+_LOOK_EVERY: Final = 10.0  # seconds, while claims skip what is dead
+_SLOW: Final = 0.002  # seconds
+_SHARE: Final = 100  # of its time, a process walks one part in so many to find this out
+
+
+class Purging:
+    """Tells how far InnoDB is behind, by what a walk through the index of ready jobs takes."""
+
+    def __init__(self, backend: str, skipping: Skipping) -> None:
+        self._backend = backend
+        self._skipping = skipping
+        self._settled = 0
+        self._is_suspected = False
+        self._next_walk = float("-inf")
+
+    def count(self, settled: int) -> None:
+        """Take note of jobs that were settled."""
+        self._settled += settled
+
+    def suspect(self) -> None:
+        """Take note that a look for work took long."""
+        self._is_suspected = True
+
+    @property
+    def may_be_due(self) -> bool:
+        """Whether it is worth to ask the server."""
+        is_wanted = self._settled >= _LOOK_AFTER or self._is_suspected or self._skipping.is_on
+        return is_wanted and time.monotonic() >= self._next_walk
+
+    def run(self, cursor: Any) -> bool:
+        """Have claims skip what is dead where there is much; whether there is."""
+        self._settled, self._is_suspected = 0, False
+        begun = time.monotonic()
+        first, second = self._walk(cursor), self._walk(cursor)
+        levels = [level for level in second if min(first[level], second[level]) > _SLOW]
+        if levels:
+            self._skipping.begin(levels)
+        elif self._skipping.is_on:
+            self._skipping.cease()
+        took = time.monotonic() - begun
+        self._next_walk = begun + max(took * _SHARE, _LOOK_EVERY if self._skipping.is_on else 0)
+        return bool(levels)
+
+    def _walk(self, cursor: Any) -> dict[int, float]:
+        # The seconds of each priority.
+        values = (TASK_MIN_PRIORITY, TASK_MAX_PRIORITY, self._backend, self._backend)
+        cursor.execute(statement("mysql", "walk"), values)
+        return {row[0]: float(row[4]) - float(row[1]) for row in cursor.fetchall()}
