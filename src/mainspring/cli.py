@@ -57,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     _add(subjects, "bloat", "PostgreSQL's table under a long load", "mainspring.bench.bloat")
     _add(
         subjects,
+        "snapshot",
+        "the queue beside a transaction that stays open",
+        "mainspring.bench.snapshot",
+    )
+    _add(
+        subjects,
         "compare",
         "the queue beside its rivals; also written: bench --compare",
         "mainspring.bench.compare",

@@ -245,6 +245,7 @@ def test_a_worker_vacuums_what_its_settled_jobs_have_left(
     storage, worker = store.storage, registered(store.storage)
     own = storage._dialect  # type: ignore[attr-defined]
     monkeypatch.setattr(own, "_vacuum", Vacuum("default", own._skipping, dead=2, look_after=2))
+    storage.vacuum()  # looks at once what there is
     assert not storage.may_need_vacuum()
     deadline = time.monotonic() + LONG
     was_due = False

@@ -138,9 +138,9 @@ class DatabaseBench:
             yield Figure("idle to started, p95", cuts[94], "ms")
             yield Figure("idle to started, p99", cuts[98], "ms", limits.p99, "≤")
             time.sleep(2)
-            before, began = _cpu_seconds(tree), time.perf_counter()
+            before, began = cpu_seconds(tree), time.perf_counter()
             time.sleep(15)
-            used = (_cpu_seconds(tree) - before) / (time.perf_counter() - began)
+            used = (cpu_seconds(tree) - before) / (time.perf_counter() - began)
             yield Figure("idle worker tree, of one core", used * 100, "%", limits.cpu, "≤")
             shared = sum(p.memory_full_info().pss for p in [tree, *tree.children(recursive=True)])
             yield Figure("worker tree, resident", shared / 1e6, "MB")
@@ -223,6 +223,7 @@ def _delay_ms(result: Any) -> float:
     return float((result.started_at - result.enqueued_at).total_seconds() * 1000)
 
 
-def _cpu_seconds(tree: Any) -> float:
+def cpu_seconds(tree: Any) -> float:
+    """Return the processor time that a process and its children have taken."""
     times = [process.cpu_times() for process in [tree, *tree.children(recursive=True)]]
     return float(sum(time.user + time.system for time in times))

@@ -268,7 +268,7 @@ def through(network: SlowNetwork, engine: Engine) -> Iterator[None]:
         os.environ["MAINSPRING_BENCH_DATABASE"] = direct
 
 
-def query(sql: str, *params: int) -> list[tuple[Any, ...]]:
+def query(sql: str, *params: int | str) -> list[tuple[Any, ...]]:
     """Run a statement on the benchmark's database, and return its rows."""
     from django.db import connection
 

@@ -18,5 +18,10 @@ if processes := os.environ.get("MAINSPRING_BENCH_MEMORY"):
         }
     }
 else:
-    TASKS = {"default": {"BACKEND": "mainspring.backends.database.DatabaseBackend"}}
+    TASKS = {
+        "default": {
+            "BACKEND": "mainspring.backends.database.DatabaseBackend",
+            "OPTIONS": {"ORDER": os.environ.get("MAINSPRING_BENCH_ORDER", "lifo")},
+        }
+    }
 mysql_driver.install_for(DATABASES)

@@ -268,7 +268,7 @@ class MySQLDialect(Dialect):
         between: Between | None = None,
     ) -> tuple[list[str], list[Batch]]:
         """Do both in one transaction; again from the start where it met another."""
-        notes: list[Note] = []
+        notes, begun = list[Note](), time.monotonic()
         for attempt in range(_TRIES):
             notes.clear()
             try:
@@ -284,7 +284,7 @@ class MySQLDialect(Dialect):
                     raise
         for note in notes:
             note()
-        self._purging.count(len(outcomes))
+        self._purging.count(len(outcomes), time.monotonic() - begun)
         if self._skipping.is_on:
             self._skipping.ready_again(ready_moments(outcomes))
         if batches:

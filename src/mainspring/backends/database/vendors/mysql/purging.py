@@ -10,6 +10,7 @@ from mainspring.backends.database.statements import statement
 
 _LOOK_AFTER: Final = 20_000  # jobs that this process has settled
 _LOOK_EVERY: Final = 10.0  # seconds, while claims skip what is dead
+_LONG: Final = 0.2  # seconds: a claim that walks over what is dead takes as long
 _SLOW: Final = 0.002  # seconds
 _SHARE: Final = 100  # of its time, a process walks one part in so many to find this out
 
@@ -21,12 +22,14 @@ class Purging:
         self._backend = backend
         self._skipping = skipping
         self._settled = 0
-        self._is_suspected = False
+        self._is_suspected = True  # others may have left much
         self._next_walk = float("-inf")
 
-    def count(self, settled: int) -> None:
-        """Take note of jobs that were settled."""
+    def count(self, settled: int, took: float) -> None:
+        """Take note of jobs that were settled, and of how many seconds this and a claim took."""
         self._settled += settled
+        if took > _LONG:
+            self._is_suspected = True
 
     def suspect(self) -> None:
         """Take note that a look for work took long."""

@@ -1,6 +1,7 @@
 """PostgreSQL: one round trip for settle and claim, COPY, LISTEN and NOTIFY."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
@@ -245,10 +246,10 @@ class PostgresDialect(AdmittingDialect):
         between: Between | None = None,
     ) -> tuple[list[str], list[Batch]]:
         """Do both in one round trip, but for what ``between`` asks."""
-        raw = self._session(connection)
+        raw, begun = self._session(connection), time.monotonic()
         with connection.wrap_database_errors:
             lost, batches = self._exchange(raw, outcomes, wanted, self._sessions.is_pooled, between)
-        self._vacuum.count(len(outcomes))
+        self._vacuum.count(len(outcomes), time.monotonic() - begun)
         if self._skipping.is_on and (again := ready_moments(outcomes)):
             self._skipping.ready_again(again)
             self.notify(connection)

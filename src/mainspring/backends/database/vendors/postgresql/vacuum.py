@@ -15,6 +15,7 @@ _DEAD: Final = 200_000  # rows, 50 MB: at fewer a minute, autovacuum is soon eno
 _DEAD_SHARE: Final = 0.1  # of the live rows: the indexes of a long backlog take their time
 _IN_VAIN: Final = 60.0  # seconds until rows that could not be removed are tried again
 _FEW: Final = 20_000  # dead rows: 3 ms of walking at most
+_LONG: Final = 0.05  # seconds: a claim that walks over what is dead takes as long
 _SLOW: Final = 1_000  # microseconds
 _SHARE: Final = 100  # of its time, a process walks one part in so many to find this out
 
@@ -35,13 +36,18 @@ class Vacuum:
         self._dead = dead
         self._look_after = look_after
         self._settled = 0
-        self._is_suspected = False
+        self._is_suspected = True  # others may have left much
         self._left = 0  # dead rows, by the last vacuum
         self._vacuumed_at = self._looked_at = self._next_walk = float("-inf")
 
-    def count(self, settled: int) -> None:
-        """Take note of jobs that were settled, each of which leaves two dead rows."""
+    def count(self, settled: int, took: float = 0.0) -> None:
+        """Take note of jobs that were settled, each of which leaves two dead rows.
+
+        And of how many seconds this and a claim took.
+        """
         self._settled += settled
+        if took > _LONG:
+            self._is_suspected = True
 
     def suspect(self) -> None:
         """Take note that a look for work took long."""

@@ -1,0 +1,151 @@
+"""One database and one order of `mainspring bench snapshot`, in a process of its own."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from rich.console import Console
+
+from mainspring.bench.database import DatabaseBench
+from mainspring.bench.engines import Engine, MariaDB, PostgreSQL, SQLite, query
+from mainspring.bench.report import Figure
+
+_WAVE: Final = 40_000  # jobs drained at a time
+_LEAST: Final = 0.9  # of the rate without
+_LOOK_MS: Final = 1.0
+_LOOKS: Final = 100
+_IDLE: Final = 15.0  # seconds
+_PAUSE: Final = 1.5  # seconds until all workers have noticed that a queue is paused
+_BEGIN: Final = {
+    "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ",
+    "mysql": "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+    "sqlite": "BEGIN",
+}
+_NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
+
+
+class SnapshotPass:
+    """Waves of jobs that pass through, first without and then beside an open transaction."""
+
+    def __init__(self, name: str, engine: Engine, order: str, jobs: int, rounds: int) -> None:
+        self._title = f"{name}, {order}"
+        self._waves = max(jobs // _WAVE, rounds)
+        self._rounds = rounds
+        self._bench = DatabaseBench(engine, _WAVE, rounds, Console(stderr=True))
+
+    def measure(self) -> Iterator[Figure]:
+        """Return the figures."""
+        with self._bench.worker() as process:
+            self._drain()  # warms up
+            before = [self._drain() for _ in range(self._rounds)]
+            look_before, _ = self._looks()
+            idle_before = _idle_percent(process.pid)
+            with _snapshot():
+                rates = [self._drain() for _ in range(self._waves)]
+                look, slowest = self._looks()
+                idle = _idle_percent(process.pid)
+        late, early = median(rates[-self._rounds :]), median(before)
+        name = f"{self._title}: drain beside it, after {self._waves * _WAVE:,} jobs"
+        yield Figure(name, late, "/s", None, "", early, "none")
+        yield Figure("… as a share", late / early, "", _LEAST, "≥")
+        yield Figure("… of the slowest wave", min(rates) / early, "")
+        yield Figure("an empty look, median", look, "ms", _LOOK_MS, "≤", look_before, "none")
+        yield Figure("… the slowest of many", slowest, "ms")
+        yield Figure("idle worker tree, of one core", idle, "%", None, "", idle_before, "none")
+        yield Figure("… more than without", idle - idle_before, "%", 0.2, "≤")
+
+    def _drain(self) -> float:
+        # A wave a second, from the first start to the last end. Held back until all is there.
+        from mainspring.backends.base import mainspring_backend
+        from mainspring.core import clock
+        from mainspring.core.ids import first_id_at
+
+        storage = mainspring_backend("default").storage
+        storage.pause("default")
+        time.sleep(_PAUSE)
+        mark = first_id_at(clock.now())
+        self._bench.fill(_WAVE)
+        storage.resume("default")
+        while True:
+            time.sleep(0.2)
+            ((number, started, finished),) = query(
+                "SELECT count(*), min(started_at), max(finished_at) FROM mainspring_job "
+                "WHERE id > %s AND state = 3",
+                mark,
+            )
+            if number == _WAVE:
+                return float(_WAVE / (finished - started) * 1e6)
+
+    def _looks(self) -> tuple[float, float]:
+        # As an idle worker looks: whether anything is ready, and what it can claim.
+        from mainspring.backends.base import mainspring_backend
+        from mainspring.core import clock
+        from mainspring.core.jobs import Worker
+
+        storage: Any = mainspring_backend("default").storage
+        worker = Worker("snapshot-1", 1)
+        storage.heartbeat(worker, clock.now())
+        storage.claim(worker, ["*"], 1)
+        storage.vacuum()  # as a worker does, when it starts and now and then
+        times = []
+        for _ in range(_LOOKS):
+            time.sleep(0.02)
+            start = time.perf_counter()
+            if storage.claim(worker, ["*"], 1):
+                raise AssertionError("There was something to claim")
+            times.append((time.perf_counter() - start) * 1000)
+        storage.retire(worker)
+        storage.close()
+        return median(times), max(times)
+
+
+def _idle_percent(pid: int) -> float:
+    import psutil
+
+    from mainspring.bench.database import cpu_seconds
+
+    tree = psutil.Process(pid)
+    time.sleep(2)
+    before, began = cpu_seconds(tree), time.perf_counter()
+    time.sleep(_IDLE)
+    return (cpu_seconds(tree) - before) / (time.perf_counter() - began) * 100
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    from django.db import connection
+
+    own = connection.copy()
+    try:
+        with own.cursor() as cursor:
+            cursor.execute(_BEGIN[own.vendor])
+            cursor.execute("SELECT count(*) FROM mainspring_job")
+            cursor.fetchall()
+            yield
+    finally:
+        own.close()
+
+
+def main() -> int:
+    """Measure what standard input says; print the figures as JSON."""
+    name, url, order, jobs, rounds = json.load(sys.stdin)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mainspring-bench-"))
+        engine: Engine = SQLite(Path(folder))
+        if name == "postgresql":
+            engine = stack.enter_context(PostgreSQL(url, folder).made())
+        elif name == "mariadb":
+            engine = stack.enter_context(MariaDB(url, folder).made())
+        figures = list(SnapshotPass(_NAMES[name], engine, order, jobs, rounds).measure())
+    sys.stdout.write(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
