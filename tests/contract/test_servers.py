@@ -307,8 +307,9 @@ CLAIMS = {
 @on_postgresql
 @pytest.mark.parametrize("name", CLAIMS)
 @pytest.mark.parametrize("is_analyzed", [False, True])
+@pytest.mark.parametrize("suffix", ["", "_in"])
 def test_claims_read_their_index_whatever_the_statistics(
-    store: Store, name: str, is_analyzed: bool
+    store: Store, name: str, is_analyzed: bool, suffix: str
 ) -> None:
     storage = store.storage
     storage.enqueue([job(i) for i in range(50)])
@@ -317,8 +318,8 @@ def test_claims_read_their_index_whatever_the_statistics(
             cursor.execute("ANALYZE mainspring_job")
     storage.enqueue([job(i) for i in range(500)])
     with storage._reading() as cursor:  # type: ignore[attr-defined]
-        sql = storage._dialect.sql(name)  # type: ignore[attr-defined]
-        everything = [[value] for value in EVERYTHING]
+        sql = storage._dialect.sql(f"{name}{suffix}")  # type: ignore[attr-defined]
+        everything = [[value] for value in EVERYTHING] if suffix else []
         cursor.execute(f"EXPLAIN (COSTS OFF) {sql}", (1, "default", ["default"], 10, *everything))
         plan = "\n".join(line for (line,) in cursor.fetchall()) + " "
     assert CLAIMS[name] in plan

@@ -257,7 +257,7 @@ def pages_of(storage: Storage) -> int:
     exchange = storage._dialect._exchange  # type: ignore[attr-defined]
     step = exchange._in_order("any", [skipping.Source(None)], [])
     _, *columns = spans.columns(step.walk)
-    sql = statement("postgresql", step.name)
+    sql = statement("postgresql", f"{step.name}_in")
     with storage._reading() as cursor:  # type: ignore[attr-defined]
         values = (1, "default", [], 1, *columns)
         cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", values)

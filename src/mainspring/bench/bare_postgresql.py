@@ -8,7 +8,6 @@ from statistics import median
 from typing import Any, Final
 
 from mainspring.backends.database.statements import statement
-from mainspring.backends.database.stretches import EVERYTHING
 
 _BATCH: Final = 500
 _PROBES: Final = 100
@@ -139,7 +138,6 @@ def _drain(dsn: str, number: int, gate: Any, done: Any) -> None:
     claim_sql = statement("postgresql", "claim_any_newest").encode()
     settle_sql = statement("postgresql", "settle").encode()
     claim, total, settled = (number + 1) << 32, 0, list[str]()
-    everything = [_array([str(value)]) for value in EVERYTHING]
     with _connect(dsn) as connection:
         for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"):
             connection.execute(f"SET {setting} = off".encode())
@@ -153,7 +151,7 @@ def _drain(dsn: str, number: int, gate: Any, done: Any) -> None:
             with connection.pipeline():
                 if settled:
                     RawCursor(connection).execute(settle_sql, settled)
-                claiming.execute(claim_sql, (claim, "default", [], _BATCH, *everything))
+                claiming.execute(claim_sql, (claim, "default", [], _BATCH))
             rows = claiming.fetchall()
             total += len(rows)
             if not rows:

@@ -1,9 +1,16 @@
 -- claim: choose the newest ready jobs of one priority in a queue.
 -- Inputs: the backend, the queue, the priority, the first and the last moment, how many.
 -- Result: what of each job the claim does not know, in order; locked, and none that others have.
+-- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
 SELECT
-    priority, available_at, id, task_path, queue_name, arguments, run_after, enqueued_at,
-    options, metadata, limit_group, started_at, last_attempted_at, worker_ids, errors
+    priority, available_at, id, task_path, queue_name,
+    CASE
+        WHEN octet_length(arguments) <= 131072 AND COALESCE(octet_length(metadata), 0) <= 131072
+        THEN arguments
+    END,
+    run_after, enqueued_at, options,
+    CASE WHEN octet_length(metadata) <= 131072 THEN metadata END,
+    limit_group, started_at, last_attempted_at, worker_ids, errors
 FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_ready)
 WHERE state = 1 AND backend = %s AND queue_name = %s AND priority = %s
     AND available_at BETWEEN %s AND %s

@@ -1,73 +1,46 @@
 -- claim: take the oldest jobs of the priority whose first has waited longest, of all queues but some.
--- Inputs: $1 the claim, $2 the backend, $3 the queues to leave out, $4 how many, $5 to $8 an array for
---   each column of a span, in their order; see stretches.py.
+-- Inputs: $1 the claim, $2 the backend, $3 the queues to leave out, $4 how many.
 -- Result: what of each job is not known already, in no particular order.
 -- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
-WITH level AS MATERIALIZED (
-    SELECT found.priority, span.first, span.last
-    FROM unnest($5::smallint[], $6::bigint[], $7::smallint[], $8::bigint[])
-        AS span (top, last, bottom, first)
-    CROSS JOIN LATERAL (
-        SELECT span.top AS priority
-        WHERE span.top = span.bottom
-        UNION ALL
-        (
-            WITH RECURSIVE lower AS (
-                SELECT (
-                    SELECT priority
-                    FROM mainspring_job_live
-                    WHERE state = 1 AND claim IS NULL AND backend = $2
-                        AND priority BETWEEN span.bottom AND span.top
-                    ORDER BY priority DESC
-                    LIMIT 1
-                ) AS priority
-                WHERE span.top > span.bottom
-                UNION ALL
-                SELECT (
-                    SELECT priority
-                    FROM mainspring_job_live
-                    WHERE state = 1 AND claim IS NULL AND backend = $2
-                        AND priority >= span.bottom AND priority < lower.priority
-                    ORDER BY priority DESC
-                    LIMIT 1
-                )
-                FROM lower
-                WHERE lower.priority IS NOT NULL
-            )
-            SELECT lower.priority
-            FROM lower
-            WHERE lower.priority IS NOT NULL
-        )
-    ) AS found
+WITH RECURSIVE level AS (
+    SELECT (
+        SELECT priority
+        FROM mainspring_job_live
+        WHERE state = 1 AND claim IS NULL AND backend = $2
+        ORDER BY priority DESC
+        LIMIT 1
+    ) AS priority
+    UNION ALL
+    SELECT (
+        SELECT priority
+        FROM mainspring_job_live
+        WHERE state = 1 AND claim IS NULL AND backend = $2 AND priority < level.priority
+        ORDER BY priority DESC
+        LIMIT 1
+    )
+    FROM level
+    WHERE level.priority IS NOT NULL
 ), longest AS (
     SELECT level.priority
     FROM level
     CROSS JOIN LATERAL (
         SELECT available_at
         FROM mainspring_job_live
-        WHERE state = 1 AND claim IS NULL AND backend = $2
+        WHERE state = 1 AND claim IS NULL AND backend = $2 AND priority = level.priority
             AND queue_name <> ALL ($3)
-            AND priority = level.priority AND available_at BETWEEN level.first AND level.last
         ORDER BY available_at
         LIMIT 1
     ) AS oldest
     ORDER BY oldest.available_at
     LIMIT 1
 ), chosen AS MATERIALIZED (
-    SELECT ready.ctid
-    FROM level
-    CROSS JOIN LATERAL (
-        SELECT ctid
-        FROM mainspring_job_live
-        WHERE state = 1 AND claim IS NULL AND backend = $2
-            AND queue_name <> ALL ($3)
-            AND priority = level.priority AND available_at BETWEEN level.first AND level.last
-        ORDER BY available_at
-        LIMIT $4
-        FOR UPDATE SKIP LOCKED
-    ) AS ready
-    WHERE level.priority = (SELECT priority FROM longest)
+    SELECT ctid
+    FROM mainspring_job_live
+    WHERE state = 1 AND claim IS NULL AND backend = $2 AND priority = (SELECT priority FROM longest)
+        AND queue_name <> ALL ($3)
+    ORDER BY available_at
     LIMIT $4
+    FOR UPDATE SKIP LOCKED
 )
 UPDATE mainspring_job_live AS job
 SET state = 2, claim = $1

@@ -1,39 +1,14 @@
 -- claim: take the first ready jobs of all queues but some, by priority, then the newest.
--- Inputs: $1 the claim, $2 the backend, $3 the queues to leave out, $4 how many, $5 to $8 an array for
---   each column of a span, in their order; see stretches.py.
+-- Inputs: $1 the claim, $2 the backend, $3 the queues to leave out, $4 how many.
 -- Result: what of each job is not known already, in no particular order.
 -- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
--- Spans of one priority and others apart: an index is read from and to a moment within one only.
 WITH chosen AS MATERIALIZED (
-    SELECT ready.ctid
-    FROM unnest($5::smallint[], $6::bigint[], $7::smallint[], $8::bigint[])
-        AS span (top, last, bottom, first)
-    CROSS JOIN LATERAL (
-        SELECT level.ctid
-        FROM (
-            SELECT ctid
-            FROM mainspring_job_live
-            WHERE span.top = span.bottom AND state = 1 AND claim IS NULL AND backend = $2
-                AND queue_name <> ALL ($3)
-                AND priority = span.top AND available_at BETWEEN span.first AND span.last
-            ORDER BY available_at DESC
-            LIMIT $4
-            FOR UPDATE SKIP LOCKED
-        ) AS level
-        UNION ALL
-        SELECT levels.ctid
-        FROM (
-            SELECT ctid
-            FROM mainspring_job_live
-            WHERE span.top > span.bottom AND state = 1 AND claim IS NULL AND backend = $2
-                AND queue_name <> ALL ($3)
-                AND priority BETWEEN span.bottom AND span.top
-            ORDER BY priority DESC, available_at DESC
-            LIMIT $4
-            FOR UPDATE SKIP LOCKED
-        ) AS levels
-    ) AS ready
+    SELECT ctid
+    FROM mainspring_job_live
+    WHERE state = 1 AND claim IS NULL AND backend = $2 AND queue_name <> ALL ($3)
+    ORDER BY priority DESC, available_at DESC
     LIMIT $4
+    FOR UPDATE SKIP LOCKED
 )
 UPDATE mainspring_job_live AS job
 SET state = 2, claim = $1

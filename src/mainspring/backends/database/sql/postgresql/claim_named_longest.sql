@@ -1,71 +1,46 @@
 -- claim: take the oldest jobs of the priority whose first has waited longest, in one queue.
--- Inputs: $1 the claim, $2 the backend, $3 the queue of each span, $4 how many, $5 to $8 an array for
---   each column of a span, in their order; see stretches.py.
+-- Inputs: $1 the claim, $2 the backend, $3 the queue, as an array, $4 how many.
 -- Result: what of each job is not known already, in no particular order.
 -- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
-WITH level AS MATERIALIZED (
-    SELECT found.priority, span.first, span.last, span.queue_name
-    FROM unnest($3::text[], $5::smallint[], $6::bigint[], $7::smallint[], $8::bigint[])
-        AS span (queue_name, top, last, bottom, first)
-    CROSS JOIN LATERAL (
-        SELECT span.top AS priority
-        WHERE span.top = span.bottom
-        UNION ALL
-        (
-            WITH RECURSIVE lower AS (
-                SELECT (
-                    SELECT priority
-                    FROM mainspring_job_live
-                    WHERE state = 1 AND backend = $2 AND queue_name = span.queue_name COLLATE "C"
-                        AND priority BETWEEN span.bottom AND span.top
-                    ORDER BY priority DESC
-                    LIMIT 1
-                ) AS priority
-                WHERE span.top > span.bottom
-                UNION ALL
-                SELECT (
-                    SELECT priority
-                    FROM mainspring_job_live
-                    WHERE state = 1 AND backend = $2 AND queue_name = span.queue_name COLLATE "C"
-                        AND priority >= span.bottom AND priority < lower.priority
-                    ORDER BY priority DESC
-                    LIMIT 1
-                )
-                FROM lower
-                WHERE lower.priority IS NOT NULL
-            )
-            SELECT lower.priority
-            FROM lower
-            WHERE lower.priority IS NOT NULL
-        )
-    ) AS found
+WITH RECURSIVE level AS (
+    SELECT (
+        SELECT priority
+        FROM mainspring_job_live
+        WHERE state = 1 AND backend = $2 AND queue_name = ($3::text[])[1]
+        ORDER BY priority DESC
+        LIMIT 1
+    ) AS priority
+    UNION ALL
+    SELECT (
+        SELECT priority
+        FROM mainspring_job_live
+        WHERE state = 1 AND backend = $2 AND queue_name = ($3::text[])[1] AND priority < level.priority
+        ORDER BY priority DESC
+        LIMIT 1
+    )
+    FROM level
+    WHERE level.priority IS NOT NULL
 ), longest AS (
     SELECT level.priority
     FROM level
     CROSS JOIN LATERAL (
         SELECT available_at
         FROM mainspring_job_live
-        WHERE state = 1 AND backend = $2 AND queue_name = level.queue_name COLLATE "C"
-            AND priority = level.priority AND available_at BETWEEN level.first AND level.last
+        WHERE state = 1 AND backend = $2 AND queue_name = ($3::text[])[1]
+            AND priority = level.priority
         ORDER BY available_at
         LIMIT 1
     ) AS oldest
     ORDER BY oldest.available_at
     LIMIT 1
 ), chosen AS MATERIALIZED (
-    SELECT ready.ctid
-    FROM level
-    CROSS JOIN LATERAL (
-        SELECT ctid
-        FROM mainspring_job_live
-        WHERE state = 1 AND backend = $2 AND queue_name = level.queue_name COLLATE "C"
-            AND priority = level.priority AND available_at BETWEEN level.first AND level.last
-        ORDER BY available_at
-        LIMIT $4
-        FOR UPDATE SKIP LOCKED
-    ) AS ready
-    WHERE level.priority = (SELECT priority FROM longest)
+    SELECT ctid
+    FROM mainspring_job_live
+    WHERE state = 1 AND backend = $2 AND queue_name = ($3::text[])[1]
+        AND priority = (SELECT priority FROM longest)
+    ORDER BY available_at
     LIMIT $4
+    FOR UPDATE SKIP LOCKED
 )
 UPDATE mainspring_job_live AS job
 SET state = 2, claim = $1

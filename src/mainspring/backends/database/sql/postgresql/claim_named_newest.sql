@@ -1,37 +1,17 @@
 -- claim: take the first ready jobs of some queues, one queue after the other, by priority, then the newest.
--- Inputs: $1 the claim, $2 the backend, $3 the queue of each span, $4 how many, $5 to $8 an array for
---   each column of a span, in their order; see stretches.py.
+-- Inputs: $1 the claim, $2 the backend, $3 the queues, $4 how many.
 -- Result: what of each job is not known already, in no particular order.
 -- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
--- Spans of one priority and others apart: an index is read from and to a moment within one only.
 WITH chosen AS MATERIALIZED (
     SELECT ready.ctid
-    FROM unnest($3::text[], $5::smallint[], $6::bigint[], $7::smallint[], $8::bigint[])
-        AS span (queue_name, top, last, bottom, first)
+    FROM unnest($3::text[]) AS wanted (queue_name)
     CROSS JOIN LATERAL (
-        SELECT level.ctid
-        FROM (
-            SELECT ctid
-            FROM mainspring_job_live
-            WHERE span.top = span.bottom AND state = 1 AND backend = $2
-                AND queue_name = span.queue_name COLLATE "C"
-                AND priority = span.top AND available_at BETWEEN span.first AND span.last
-            ORDER BY available_at DESC
-            LIMIT $4
-            FOR UPDATE SKIP LOCKED
-        ) AS level
-        UNION ALL
-        SELECT levels.ctid
-        FROM (
-            SELECT ctid
-            FROM mainspring_job_live
-            WHERE span.top > span.bottom AND state = 1 AND backend = $2
-                AND queue_name = span.queue_name COLLATE "C"
-                AND priority BETWEEN span.bottom AND span.top
-            ORDER BY priority DESC, available_at DESC
-            LIMIT $4
-            FOR UPDATE SKIP LOCKED
-        ) AS levels
+        SELECT ctid
+        FROM mainspring_job_live
+        WHERE state = 1 AND backend = $2 AND queue_name = wanted.queue_name COLLATE "C"
+        ORDER BY priority DESC, available_at DESC
+        LIMIT $4
+        FOR UPDATE SKIP LOCKED
     ) AS ready
     LIMIT $4
 )

@@ -152,10 +152,14 @@ class Exchange:
         return batches
 
     def _claim(self, cursor: RawCursor[Any], wanted: Wanted, step: _Step, limit: int) -> None:
-        queues, *columns = spans.columns(step.walk)
-        if step.leave_out is not None:
-            queues = list(step.leave_out)
-        cursor.execute(_sql(step.name), (wanted.claim, self._backend, queues, limit, *columns))
+        name, queues, columns = step.name, step.leave_out, list[str]()
+        if step.walk.until is not None:
+            name = f"{name}_in"
+            named, *columns = spans.columns(step.walk)
+        else:  # nothing is skipped
+            named = [one.queue for one in step.walk.sources]
+        values = (wanted.claim, self._backend, named if queues is None else queues, limit)
+        cursor.execute(_sql(name), (*values, *columns))
 
     def _groups(self, wanted: Wanted) -> Iterator[list[_Step]]:
         # Named queues one after the other; the queues that "*" stands for as equals.
