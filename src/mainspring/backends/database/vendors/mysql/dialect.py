@@ -15,7 +15,7 @@ from django.db.utils import Error, OperationalError
 from mainspring.backends.database.claims import Batch, Wanted
 from mainspring.backends.database.skipping import Skipping, ready_moments
 from mainspring.backends.database.vendors.base import Between, Dialect, Row
-from mainspring.backends.database.vendors.mysql import errors, server
+from mainspring.backends.database.vendors.mysql import errors, looking, server
 from mainspring.backends.database.vendors.mysql.claiming import Claims, Note
 from mainspring.backends.database.vendors.mysql.purging import Purging
 from mainspring.backends.database.vendors.mysql.settling import LARGE, in_base64, settle
@@ -297,13 +297,7 @@ class MySQLDialect(Dialect):
         if walks is None:
             found = super().look(cursor, soon)
         else:
-            cursor.execute(self.sql("any_due"), (self.backend, soon))
-            is_due, newest_held = cursor.fetchone()
-            is_ready = self._claims.is_any_ready(cursor, walks)
-            found = bool(is_due) or is_ready, newest_held
-            if not is_ready:
-                for walk in walks:
-                    walk.passed([], 1)
+            found = looking.look(self, cursor, soon, self._claims, walks)
         if time.monotonic() - begun > _LONG:
             self._purging.suspect()
         return found

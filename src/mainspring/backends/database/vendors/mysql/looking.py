@@ -1,0 +1,22 @@
+"""The look for work of an idle worker, where claims skip what is dead."""
+
+from typing import TYPE_CHECKING, Any
+
+from mainspring.backends.database.skipping import Walk
+from mainspring.backends.database.vendors.mysql.claiming import Claims
+
+if TYPE_CHECKING:
+    from mainspring.backends.database.vendors.base import Dialect
+
+
+def look(
+    dialect: "Dialect", cursor: Any, soon: int, claims: Claims, walks: tuple[Walk, Walk]
+) -> tuple[bool, str | None]:
+    """See :meth:`Dialect.look`; ``walks`` are where something may be ready."""
+    cursor.execute(dialect.sql("any_due"), (dialect.backend, soon))
+    is_due, newest_held = cursor.fetchone()
+    is_ready = claims.is_any_ready(cursor, walks)
+    if not is_ready:
+        for walk in walks:
+            walk.passed([], 1)
+    return bool(is_due) or is_ready, newest_held
