@@ -22,7 +22,11 @@ from mainspring.core.jobs import Job, Outcome, State
 from mainspring.exceptions import StoreRefused, StoreUnavailable
 from mainspring.runtime.board import Board, NoBoard, ticks
 from mainspring.runtime.executor import Executor
-from mainspring.runtime.isolation import expect_connections, tidy_connections
+from mainspring.runtime.isolation import (
+    expect_connections,
+    tidy_connections,
+    watch_connections,
+)
 from mainspring.runtime.lanes import Waiting
 from mainspring.runtime.telling import Telling
 
@@ -182,6 +186,7 @@ class Atomic:
         # None if that fails; then the job is seen to.
         expect_connections()
         tidy_connections()
+        watch_connections()
         try:
             return self._storage.atomic()
         except StoreUnavailable as error:

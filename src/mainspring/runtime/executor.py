@@ -23,11 +23,15 @@ from mainspring.runtime.board import Board, NoBoard, ticks
 from mainspring.runtime.guard import Guard
 from mainspring.runtime.isolation import (
     Surroundings,
+    apart,
     atidy_connections,
     close_connections,
     context_for_tasks,
+    expect_tasks,
     has_connections,
+    prepare_connections,
     tidy_connections,
+    using_sync_thread,
 )
 from mainspring.runtime.known_tasks import KnownTasks
 from mainspring.runtime.running_notes import RunningNotes
@@ -55,7 +59,6 @@ class Executor:
         """Without a ``guard``, nobody tells tasks to end."""
         self.telling = TaskSignals(type(backend), worker.id)
         self._storage = backend.storage
-        self.tasks = KnownTasks(backend.config.options.policy, self._storage.get_results)
         self._guard = guard or Guard(board)
         self._alias = backend.alias
         self._max_payload = backend.config.options.max_payload
@@ -70,7 +73,13 @@ class Executor:
         # So that tasks find the process's backends in their contexts, and do not build new ones.
         task_backends[self._alias]
         self._context = context_for_tasks()
+        self.tasks = KnownTasks(
+            backend.config.options.policy,
+            self._storage.get_results,
+            partial(apart, context=self._context, surroundings=self._surroundings),
+        )
         self.listen()
+        expect_tasks()
 
     def listen(self) -> None:
         """Look anew who listens to signals; done once a claim, as it takes 1 µs."""
@@ -126,7 +135,8 @@ class Executor:
                 is_heard = within is None and self.telling.hears_finished
                 self.telling.tell_finished(job, outcome, is_heard)
             self._board.end(job.id)
-            self._surroundings.restore()
+            if not self._leaves_nothing(call):
+                self._surroundings.restore()
             if ended is not None or has_connections():
                 self._tidy_after(within, ended)
         except BaseException as error:  # noqa: BLE001 # not the task's: ours, or what is stored
@@ -198,7 +208,12 @@ class Executor:
     def _tidy_before(self, within: "Within | None") -> None:
         if within is None:
             self.commit()  # others' transaction, which this task is not to write in
-        tidy_connections(None if within is None else within.alias)
+        prepare_connections(None if within is None else within.alias)
+
+    def _leaves_nothing(self, call: Call) -> bool:
+        telling = self.telling
+        is_heard = telling.hears_each_started or telling.hears_each_finished
+        return call.is_harmless and not is_heard
 
     def close_interrupted(self, within: "Within | None" = None) -> None:
         """Close what this thread has open in databases, as a call in it was told to end."""
@@ -238,6 +253,10 @@ class Executor:
 
     async def aexecute(self, job: Job) -> Outcome:
         """Run a job of an async task in this event loop; raises nothing."""
+        with using_sync_thread():
+            return await self._aexecute(job)
+
+    async def _aexecute(self, job: Job) -> Outcome:
         try:
             call = self.tasks.find(job)
             if call is None:
@@ -280,7 +299,7 @@ class Executor:
         return outcome
 
     async def _abegin(self, job: Job, call: Call, started_at: int) -> Steps:
-        await atidy_connections()
+        await atidy_connections(is_before=True)
         args, kwargs = codec.decode_call(job.arguments)
         if self.telling.hears_started or call.takes_context:
             running = self.telling.running(job, started_at)

@@ -6,6 +6,7 @@ from typing import Final
 from mainspring.core.jobs import Outcome
 from mainspring.runtime.board import ticks
 from mainspring.runtime.executor import Executor
+from mainspring.runtime.isolation import expect_tasks
 from mainspring.runtime.lanes import Waiting
 from mainspring.runtime.pace import Pace
 
@@ -36,6 +37,7 @@ class InlineLane:
     def run(self, is_stopping: Callable[[], bool], claim_ahead: Callable[[], None]) -> None:
         """Run until nothing waits; call ``claim_ahead`` when half of what came is left."""
         execute, waiting, finished = self._execute, self._waiting, self._finished
+        expect_tasks()
         began, ran = ticks(), 0
         self.is_running = True
         while not is_stopping() and (job := waiting.take_at_once()) is not None:

@@ -5,7 +5,8 @@ import logging
 import os
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,32 +14,53 @@ from asgiref.sync import sync_to_async
 from django.db import Error, connections
 from django.db.backends.signals import connection_created
 
-from mainspring.runtime import dispositions
+from mainspring.runtime import dispositions, sessions
 
 logger = logging.getLogger("mainspring")
 
 _LONGEST_CANCEL: Final = 1.0  # seconds
 _ACTIVE: Final = 1  # libpq's status of a connection that waits for an answer
 
-# The threads in which Django has opened a connection: most no-op tasks never do, and asking
-# Django for its open connections takes 1 µs.
+# The threads in which tasks run, and those of them in which Django has opened a connection: most
+# no-op tasks never open one, and asking Django for its open connections takes 1 µs.
+_task_threads: set[int] = set()
 _threads_with_connections: set[int] = set()
 
 
 @dataclass
 class _SyncThread:
     ident: int | None = None
+    running: int = 0
+    """How many async tasks run that may be using its connections."""
 
 
 _sync_thread = _SyncThread()
 
 
 def _connection_opened(*, connection: Any, **_kwargs: Any) -> None:
-    if connections[connection.alias] is connection:
-        _threads_with_connections.add(threading.get_ident())
+    thread = threading.get_ident()
+    if thread in _task_threads and connections[connection.alias] is connection:
+        _threads_with_connections.add(thread)
+        sessions.watch(connection)
 
 
 connection_created.connect(_connection_opened, dispatch_uid="mainspring.isolation")
+
+
+def expect_tasks() -> None:
+    """Say that tasks run in the calling thread from now on."""
+    thread = threading.get_ident()
+    if thread not in _task_threads:
+        _task_threads.add(thread)
+        if any(one.connection for one in connections.all(initialized_only=True)):
+            _threads_with_connections.add(thread)
+
+
+def expect_no_tasks() -> None:
+    """Say that the calling thread, which ends, runs no more tasks."""
+    thread = threading.get_ident()
+    _task_threads.discard(thread)
+    _threads_with_connections.discard(thread)
 
 
 def has_connections() -> bool:
@@ -51,26 +73,53 @@ def expect_connections() -> None:
     _threads_with_connections.add(threading.get_ident())
 
 
-def tidy_connections(spared: str | None = None) -> None:
-    """Close the calling thread's connections that are too old, broken or left in a transaction.
+def prepare_connections(spared: str | None = None) -> None:
+    """Do :func:`tidy_connections` before a task, and notice what it changes in sessions."""
+    tidy_connections(spared)
+    watch_connections(spared)
 
-    But for that of the ``spared`` alias.
+
+def watch_connections(spared: str | None = None) -> None:
+    """Notice from now on what statements change in the sessions of open connections."""
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None and connection.alias != spared:
+            sessions.watch(connection)
+
+
+def tidy_connections(
+    spared: str | None = None, *, keeps: bool = False, is_shared: bool = False
+) -> None:
+    """Put the calling thread's connections into the state in which the next task expects them.
+
+    Transactions that were left open are rolled back, cursors closed. A connection is closed if it
+    is broken, if it is too old, or if statements have changed its session. ``spared`` is the alias
+    of one that is not to be touched. With ``keeps``, between two calls of a row of a map, age does
+    not matter. With ``is_shared``, where other tasks are using the connections, only transactions
+    and broken connections do.
     """
     for connection in connections.all(initialized_only=True):
+        if not is_shared:
+            connection.queries_log.clear()  # those of DEBUG, as between requests
         if connection.alias == spared:
             continue
-        if connection.in_atomic_block or (
-            connection.connection is not None and not connection.get_autocommit()
-        ):
+        if connection.connection is not None and sessions.is_lost(connection):
+            _forget_transaction(connection)
+            with suppress(Error):
+                connection.close()
+        elif sessions.is_in_transaction(connection):
             logger.warning(
                 "A task left a transaction open on database %r; it was rolled back",
                 connection.alias,
                 extra={"database": connection.alias},
             )
             _abandon(connection)
+        elif connection.connection is not None and not is_shared:
+            _end_session(connection)
         # What a task has broken, a driver may even refuse to close: then it is let go.
         with suppress(Error):
-            connection.close_if_unusable_or_obsolete()
+            _close_if_needed(connection, keeps or is_shared)
+        if not (keeps or is_shared):
+            sessions.unwatch(connection)
 
 
 def close_connections(spared: str | None = None) -> None:
@@ -108,12 +157,60 @@ def _stop_statement(raw: Any) -> None:
         raw.cancel()
 
 
-async def atidy_connections() -> None:
-    """Do :func:`tidy_connections` in the thread in which async tasks use the database."""
+def _end_session(connection: Any) -> None:
+    # Where statements have changed it: nothing else puts all of it back.
+    if (watch := sessions.watch_of(connection)) is None:
+        return
+    watch.close_cursors()
+    if watch.change == "session":
+        with suppress(Error):
+            _close(connection)
+    watch.change = ""
+
+
+def _close(connection: Any) -> None:
+    with connection.wrap_database_errors:
+        if connection.settings_dict["OPTIONS"].get("pool"):
+            connection.connection.close()  # or the pool would give the session to somebody else
+    connection.close()
+
+
+def _close_if_needed(connection: Any, keeps: bool) -> None:
+    close_at = connection.close_at
+    if keeps:
+        connection.close_at = None
+    connection.close_if_unusable_or_obsolete()
+    if keeps and connection.connection is not None:
+        connection.close_at = close_at
+
+
+async def atidy_connections(*, is_before: bool = False) -> None:
+    """Do :func:`tidy_connections` in the thread in which async tasks use the database.
+
+    ``is_before``: a task is about to begin.
+    """
     if _sync_thread.ident is None:
-        _sync_thread.ident = await sync_to_async(threading.get_ident)()
+        _sync_thread.ident = await sync_to_async(_enter_sync_thread)()
     if _sync_thread.ident in _threads_with_connections:
-        await sync_to_async(tidy_connections)()
+        if _sync_thread.running > 1:
+            await sync_to_async(tidy_connections)(is_shared=True)
+        else:
+            await sync_to_async(prepare_connections if is_before else tidy_connections)()
+
+
+def _enter_sync_thread() -> int:
+    expect_tasks()
+    return threading.get_ident()
+
+
+@contextmanager
+def using_sync_thread() -> Iterator[None]:
+    """Count an async task among those that may be using its thread's connections."""
+    _sync_thread.running += 1
+    try:
+        yield
+    finally:
+        _sync_thread.running -= 1
 
 
 def _abandon(connection: Any) -> None:
@@ -122,7 +219,7 @@ def _abandon(connection: Any) -> None:
             connection.connection.rollback()
     _forget_transaction(connection)
     with suppress(Error):
-        connection.close()
+        _close(connection)
 
 
 def _forget_transaction(connection: Any) -> None:
@@ -173,3 +270,20 @@ class Surroundings:
         if not is_here:
             with suppress(OSError):
                 os.chdir(self._folder)
+
+
+def apart[**P, R](
+    func: Callable[P, R], context: contextvars.Context, surroundings: Surroundings
+) -> Callable[P, R]:
+    """Return ``func`` so that none of its calls finds what another one has left; 2 µs for each."""
+    copy, restore, thread = context.copy, surroundings.restore, threading.get_ident
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return copy().run(func, *args, **kwargs)
+        finally:
+            restore()
+            if thread() in _threads_with_connections:
+                tidy_connections(keeps=True)
+
+    return call

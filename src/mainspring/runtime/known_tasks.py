@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Final
+from typing import Any, Final
 
 from mainspring.core import registry
 from mainspring.core.calls import Call
@@ -23,11 +23,22 @@ _TOLD_EVERY: Final = 60 * SECOND
 _MOST_POLICIES: Final = 1000
 
 
+type Func = Callable[..., Any]
+
+
 class KnownTasks:
     """What one worker has found out about tasks; used from any of its threads."""
 
-    def __init__(self, defaults: Policy, get_results: Callable[[Sequence[str]], list[Job]]) -> None:
-        """``get_results`` reads jobs: the store's verb."""
+    def __init__(
+        self,
+        defaults: Policy,
+        get_results: Callable[[Sequence[str]], list[Job]],
+        apart: Callable[[Func], Func],
+    ) -> None:
+        """``get_results`` reads jobs: the store's verb. ``apart`` keeps calls of a function from
+        noticing each other.
+        """
+        self._apart = apart
         self._get_results = get_results
         self._defaults = defaults
         self._calls: dict[str, Call] = {}
@@ -69,7 +80,11 @@ class KnownTasks:
         spec = spec_of(job.options)
         if spec is None or not spec.is_merge:
             return call
-        return call._replace(func=partial(merge_rows, self._get_results, call.func))
+        return call._replace(func=partial(merge_rows, self._get_results, self.repeated(call)))
+
+    def repeated(self, call: Call) -> Func:
+        """Return a task's function to be called several times in a row, without a job for each."""
+        return call.func if call.is_harmless else self._apart(call.func)
 
     def call_of(self, path: str) -> Call:
         """Return how to call the task of that path; raises ``TaskNotFound``."""

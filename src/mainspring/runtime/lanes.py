@@ -13,6 +13,7 @@ from mainspring.backends.stalls import Slot, async_slot
 from mainspring.core import outcomes
 from mainspring.core.jobs import Job, Outcome
 from mainspring.runtime.executor import Executor
+from mainspring.runtime.isolation import expect_no_tasks, expect_tasks
 
 type Done = Callable[[Outcome], None]
 type Freed = Callable[[], None]
@@ -87,6 +88,13 @@ class ThreadLane(Lane):
         return self._running
 
     def _work(self) -> None:
+        expect_tasks()
+        try:
+            self._work_on()
+        finally:
+            expect_no_tasks()
+
+    def _work_on(self) -> None:
         while (job := self.waiting.take()) is not None:
             if self._starts_no_more:
                 self.waiting.put(job)  # to be released

@@ -31,6 +31,7 @@ from mainspring.runtime.isolation import (
     Surroundings,
     context_for_tasks,
     has_connections,
+    prepare_connections,
     tidy_connections,
 )
 from mainspring.runtime.row_values import End, Failure, Values, encode_values, joined
@@ -50,15 +51,16 @@ _MOST_PARTS: Final = 16
 class _Work(NamedTuple):
     """What is the same for all calls of a row."""
 
-    call: Call
+    func: Callable[..., Any]
+    """Called once for each item, in such a way that no call notices another."""
     policy: Policy
     spec: Spec
 
     def results(self, items: list[Any]) -> Iterator[Any]:
         """Return what the calls return, as they are called."""
         if self.spec.kind == "lists":
-            return starmap(self.call.func, items)
-        return map(self.call.func, items)
+            return starmap(self.func, items)
+        return map(self.func, items)
 
 
 class _Raised(NamedTuple):
@@ -106,10 +108,10 @@ class RowRunner:
         """
         if has_connections():
             self._executor.commit()  # others' transaction, which this row is not to write in
-            tidy_connections()
+            prepare_connections()
         started_at = clock.now()
         self._board.start(job.id, started_at, ticks(), policy.timeout or 0)
-        work = _Work(call, policy, spec)
+        work = _Work(self._executor.tasks.repeated(call), policy, spec)
         chunk = Chunk(job, items_in(job.arguments), started_at)
         self.running.add(chunk)
         ends: list[End] = []
@@ -120,9 +122,7 @@ class RowRunner:
             self.running.discard(chunk)
             self._guard.leave(job.id)
         self._board.end(job.id)
-        self._surroundings.restore()
-        if has_connections():
-            tidy_connections()
+        self._tidy(keeps=False)
         _log(chunk.job, spec, len(chunk.values), sum(isinstance(end, Failure) for end in ends))
         if division is None:
             return outcomes.untouched(job)
@@ -130,6 +130,12 @@ class RowRunner:
             return division.outcomes[0]
         self._divisions.store(chunk.job, division)
         return None
+
+    def _tidy(self, *, keeps: bool = True) -> None:
+        # After what may have been interrupted as it was tidying up by itself.
+        self._surroundings.restore()
+        if has_connections():
+            tidy_connections(keeps=keeps)
 
     # Slices
 
@@ -183,7 +189,7 @@ class RowRunner:
                     chunk.values.pop()
                 failures.append(self._failure(chunk, work, raised.error, len(chunk.values)))
                 chunk.values.append(None)
-                self._surroundings.restore()
+            self._tidy()
             let_go(raised.error)
             calls = chunk.rest_of_slice()
         ends = self._ends(chunk, work, base, failures)
@@ -301,7 +307,7 @@ class RowRunner:
         encoded: list[bytes] = []
 
         def merge() -> None:
-            value = reduce(tasks.call_of(path).func, values)
+            value = reduce(tasks.repeated(tasks.call_of(path)), values)
             encoded.append(codec.encode_value(value, self._max_payload) or b"null")
 
         chunk.slice_began = ticks()
