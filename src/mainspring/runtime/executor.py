@@ -16,6 +16,7 @@ from mainspring.core.calls import Call, describe, let_go
 from mainspring.core.chunks import spec_of
 from mainspring.core.context import TaskContext
 from mainspring.core.failures import outcome_of_failure
+from mainspring.core.harmless import is_harmless
 from mainspring.core.jobs import Job, Outcome, Worker
 from mainspring.core.policy import Policy
 from mainspring.exceptions import Discard, Retry, Snooze, StoreUnavailable
@@ -213,7 +214,7 @@ class Executor:
     def _leaves_nothing(self, call: Call) -> bool:
         telling = self.telling
         is_heard = telling.hears_each_started or telling.hears_each_finished
-        return call.is_harmless and not is_heard
+        return not is_heard and is_harmless(call.func)
 
     def close_interrupted(self, within: "Within | None" = None) -> None:
         """Close what this thread has open in databases, as a call in it was told to end."""

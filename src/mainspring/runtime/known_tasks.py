@@ -10,6 +10,7 @@ from mainspring.core import registry
 from mainspring.core.calls import Call
 from mainspring.core.chunks import spec_of
 from mainspring.core.clock import SECOND
+from mainspring.core.harmless import is_harmless
 from mainspring.core.jobs import Job
 from mainspring.core.policy import Policy, policy_of
 from mainspring.exceptions import TaskNotFound
@@ -84,7 +85,7 @@ class KnownTasks:
 
     def repeated(self, call: Call) -> Func:
         """Return a task's function to be called several times in a row, without a job for each."""
-        return call.func if call.is_harmless else self._apart(call.func)
+        return call.func if is_harmless(call.func) else self._apart(call.func)
 
     def call_of(self, path: str) -> Call:
         """Return how to call the task of that path; raises ``TaskNotFound``."""
