@@ -90,7 +90,8 @@ class DatabaseAccess(Storage):
     def close_thread(self) -> None:
         """Close the calling thread's own connection."""
         if "_own" in vars(self):  # what was never used needs no closing, and may be unusable
-            self._own.close()
+            with self._dialect.gate:
+                self._own.close()
 
     def close(self) -> None:
         """Close the calling thread's own connection and what waiting holds open."""
@@ -124,7 +125,7 @@ class DatabaseAccess(Storage):
 
     @contextmanager
     def _own_connection(self) -> Iterator[BaseDatabaseWrapper]:
-        with self._explained():
+        with self._explained(), self._dialect.gate:
             try:
                 yield self._own.get()
             except (DatabaseError, InterfaceError):

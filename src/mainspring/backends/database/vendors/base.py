@@ -3,7 +3,7 @@
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar, Literal
 
 from django.core.checks import CheckMessage
@@ -33,6 +33,8 @@ class Dialect(Waking, Trouble):
     """
 
     vendor: ClassVar[str]
+    gate: ClassVar[AbstractContextManager[None]] = nullcontext()
+    """What a worker's threads enter to use its connections."""
 
     # Of statements that end a transaction or begin another: how they begin.
     ends_transaction: ClassVar[re.Pattern[str]] = re.compile(

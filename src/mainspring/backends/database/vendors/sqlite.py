@@ -18,6 +18,7 @@ from django.db.transaction import Atomic
 from mainspring.backends.database.claims import Batch, Claims, Wanted
 from mainspring.backends.database.vendors.base import Between, Dialect, Row
 from mainspring.backends.database.vendors.wakeup import LocalWakeup, PipeWakeup, Wakeup
+from mainspring.backends.fork_gate import Gate
 from mainspring.backends.kernel_locks import writer_of
 from mainspring.conf import Options
 from mainspring.core import codec
@@ -38,6 +39,8 @@ _LONGEST_STEP: Final = 0.002
 _SHARE: Final = 0.25
 _LONGEST_GAP: Final = 0.01
 
+_gate: Final = Gate()
+
 _EXPLANATIONS: Final = (
     ("locked", "is locked by another writer; close whatever holds a transaction open"),
     ("full", "cannot grow, as the disk is full; free some space"),
@@ -55,6 +58,7 @@ class SQLiteDialect(Dialect):
     """SQLite 3.35 and later, in a file or in memory."""
 
     vendor: ClassVar[str] = "sqlite"
+    gate = _gate
 
     def __init__(self, connection: BaseDatabaseWrapper, backend: str, options: Options) -> None:
         super().__init__(connection, backend, options)
@@ -314,7 +318,8 @@ def _lock(execute: Callable[[str], Any], begin: Callable[[], Any], patience: int
                     raise
             else:
                 return
-            time.sleep(pause)
+            with _gate.left():
+                time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_STEP)
     finally:
         execute(f"PRAGMA busy_timeout = {patience}")
