@@ -7,12 +7,14 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from mainspring.backends.inherited import disown, forget_threads, hold_connections
 from mainspring.backends.signal_handlers import FOR_PARENT, STOP, handle, is_ignored, pass_over
 
 logger = logging.getLogger("mainspring")
+
+_UNKNOWN: Final = 1 << 8  # exit code 1
 
 
 def fork(work: Callable[[], object]) -> int:
@@ -56,6 +58,25 @@ def fork(work: Callable[[], object]) -> int:
             logging.shutdown()
             _flush()
         os._exit(status)
+
+
+def status_of(pid: int) -> int | None:
+    """Return how a child of this process has ended, as ``waitpid`` has it; None if it runs.
+
+    Where somebody else has waited for it, nobody knows: then as if it had failed.
+    """
+    try:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return _UNKNOWN
+    return status if ended else None
+
+
+def reap_orphans() -> None:
+    """Wait for all children that have ended: process 1 of a container is given others' as well."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def end_child(error: BaseException | None) -> NoReturn:

@@ -15,7 +15,7 @@ from multiprocessing import connection
 from typing import Any, Final, NoReturn
 
 from mainspring.backends.base import mainspring_backend
-from mainspring.backends.forking import fork
+from mainspring.backends.forking import fork, reap_orphans, status_of
 from mainspring.backends.inherited import close_connections
 from mainspring.backends.signal_handlers import STOP, give_back, handle, is_ignored
 from mainspring.core import clock
@@ -265,20 +265,19 @@ class Supervisor:
             raise
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
+        # Others' children are not ours to wait for, except where nobody else would.
+        for pid in [self._watcher, *self._children]:
+            if not pid or (status := status_of(pid)) is None:
+                continue
             if pid == self._watcher:
                 self._watcher = 0
                 if self._stop_by is None and os.waitstatus_to_exitcode(status) == CHANGED:
                     self._exit_status = CHANGED
                     self._stop("files have changed")
-            elif (child := self._children.pop(pid, None)) is not None:
-                self._ended(child, status)
+            else:
+                self._ended(self._children.pop(pid), status)
+        if os.getpid() == 1:
+            reap_orphans()
 
     def _ended(self, child: _Child, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)

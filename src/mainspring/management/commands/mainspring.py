@@ -3,10 +3,11 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.tasks import task_backends
 from django.tasks.exceptions import InvalidTaskBackend
 
@@ -17,6 +18,7 @@ from mainspring.conf import QUEUE_NAME_RULE, is_queue_name
 from mainspring.exceptions import StoreUnavailable
 from mainspring.management.schedules import Schedules
 from mainspring.runtime.options import WorkerOptions
+from mainspring.runtime.standard_streams import open_missing
 from mainspring.runtime.startup import import_tasks
 from mainspring.runtime.supervisor import Supervisor
 from mainspring.runtime.watcher import Reloader, is_reloaded, watch_files
@@ -105,6 +107,16 @@ class Command(BaseCommand):
             "--reload", action="store_true", help="Start anew when code changes, for development."
         )
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Do as Django does, also where the standard streams were closed when this was started."""
+        if options["subcommand"] == "worker":
+            opened = open_missing()
+            if "stdout" in opened:
+                self.stdout = OutputWrapper(sys.stdout)
+            if "stderr" in opened:
+                self.stderr = OutputWrapper(sys.stderr)
+        return super().execute(*args, **options)
+
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do what the subcommand says."""
         if options["subcommand"] == "worker":
@@ -158,7 +170,6 @@ class Command(BaseCommand):
     def _work(self, options: dict[str, Any]) -> None:
         if options["reload"] and not is_reloaded():
             sys.exit(Reloader().run())
-        self._log_to_terminal(options["verbosity"])
         chosen = WorkerOptions(
             backend=options["backend"],
             processes=options["processes"],
@@ -172,12 +183,13 @@ class Command(BaseCommand):
         )
         backend = self._backend(chosen.backend)
         self._require_queues(backend, chosen.queues, "--queues")
-        import_tasks()
         self.stdout.write(
             f"mainspring {__version__}: {chosen.processes} processes, "
             f"queues {','.join(chosen.queues)}, {backend.storage.describe()}. Ctrl-C stops."
         )
-        status = Supervisor(chosen, watch_files if options["reload"] else None).run()
+        with self._logged_to_terminal(options["verbosity"]):
+            import_tasks()
+            status = Supervisor(chosen, watch_files if options["reload"] else None).run()
         if status:
             sys.exit(status)
 
@@ -211,14 +223,22 @@ class Command(BaseCommand):
                 f"['QUEUES'] ({', '.join(sorted(backend.queues))})."
             )
 
-    def _log_to_terminal(self, verbosity: int) -> None:
+    @contextmanager
+    def _logged_to_terminal(self, verbosity: int) -> Iterator[None]:
         # Where the project has configured no logging for it, the log goes to the terminal.
         logger = logging.getLogger("mainspring")
-        if not logger.hasHandlers() and verbosity:
-            handler = logging.StreamHandler()
-            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-            logger.addHandler(handler)
-            logger.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
+        if logger.hasHandlers() or not verbosity:
+            yield
+            return
+        handler, level = logging.StreamHandler(), logger.level
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
 
 
 def _positive(text: str) -> int:

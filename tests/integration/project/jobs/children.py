@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from django.db import connection, transaction
@@ -176,3 +177,21 @@ def child_ends(how: str, name: str) -> None:
     write(f"{name}.started", str(process.exitcode))
     while not there(f"{name}.go"):
         time.sleep(0.002)
+
+
+@task
+def hangs_up_child() -> int:
+    """Hang up on a child; return whether it could go on."""
+    pid = os.fork()
+    if not pid:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return 0
+    return _status_of(pid)
+
+
+@task
+def prints() -> list[int]:
+    """Print; return the standard descriptors that are closed."""
+    sys.stdout.write("printed\n")
+    sys.stderr.write("printed\n")
+    return [number for number in range(3) if not Path(f"/proc/self/fd/{number}").exists()]

@@ -1,0 +1,22 @@
+"""The standard streams of a worker that was started without some, as daemons are."""
+
+import os
+import sys
+from typing import Final
+
+_STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def open_missing() -> list[str]:
+    """Open the standard descriptors that are closed, and streams that Python has none for.
+
+    Return the names of these streams. They lead to ``/dev/null``. Else the next files to be opened
+    would take these numbers, and get whatever is printed.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < len(_STREAMS):
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    missing = [(name, mode) for name, mode in _STREAMS if getattr(sys, name) is None]
+    for name, mode in missing:
+        setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+    return [name for name, _ in missing]
