@@ -64,6 +64,19 @@ class DuplicateCall(TaskException):
     """The call of a map was not stored to be run: an equal one of a unique task was pending."""
 
 
+class Unreadable(TaskException, ValueError):
+    """What a store, or a file of a worker, has cannot be read by this version: it is damaged."""
+
+
+class NewerFormat(Unreadable):
+    """What a store, or a file of a worker, has was written by a newer version than this one."""
+
+    def __init__(self, reason: str = "", needed: int = 2) -> None:
+        super().__init__(reason)
+        self.needed = needed
+        """The format that a version has to read."""
+
+
 class Retry(TaskException):
     """Raised by a task: this attempt failed, and there is to be another one, if any is left.
 

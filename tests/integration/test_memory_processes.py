@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mainspring.runtime.board import boards
+from mainspring.runtime.boards import boards
 from mainspring.runtime.process_pool import remove_boards
 
 from .databases import SiteDatabase

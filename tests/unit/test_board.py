@@ -5,6 +5,7 @@ import pytest
 
 from mainspring.runtime import board as board_module
 from mainspring.runtime.board import Board, Journal, NoBoard, Started, ticks
+from mainspring.runtime.boards import boards
 
 ONE, TWO, THREE = (f"{number:032x}" for number in (1, 2, 3))
 
@@ -164,7 +165,7 @@ def test_the_stacks_lie_beside_it_and_go_with_it(board):
     assert board.stacks() == ""
     board.stacks_path.write_bytes(b"Thread 0x1\n  \xff\n")
     assert board.stacks() == "Thread 0x1\n  \ufffd\n"
-    assert list(board_module.boards("a store")) != []
+    assert list(boards("a store")) != []
     board.remove()
     assert not board.path.exists()
     assert not board.stacks_path.exists()
@@ -181,10 +182,10 @@ def test_in_memory_there_is_nothing_to_tell():
 def test_a_board_whose_supervisor_was_killed_before_it_wrote_it_goes_after_a_while(board):
     path = board.path.with_name(f"{board.path.name}-2")
     path.touch()
-    for one in board_module.boards("a store"):
+    for one in boards("a store"):
         one.close()
     assert path.exists()
     os.utime(path, (0, 0))
-    for one in board_module.boards("a store"):
+    for one in boards("a store"):
         one.close()
     assert not path.exists()

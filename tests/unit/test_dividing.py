@@ -183,3 +183,39 @@ def test_what_had_ended_is_stored_and_the_rest_released() -> None:
 def test_values_that_are_to_be_reduced_are_left_to_the_merge() -> None:
     division = rescue_ended(row(2, merge="m.add"), "w", Reached([done([0, 1])]), 5, NOW)
     assert division.outcomes[0].return_value == b"[[0,1]]"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"[1,2",
+        b"\xff",
+        b"",
+        b"5",
+        b"null",
+        b"{}",
+        b'{"fields":[1],"error":[]}',
+        b'{"fields":[1,2,3,"x"],"error":["a","b",1,2,"w"]}',
+        b"[" * 100_000,
+        done(list(range(100))),
+    ],
+    ids=range(10),
+)
+def test_after_a_damaged_note_calls_are_run_again_and_no_other_one_pays(note: bytes) -> None:
+    """Those before it are kept; those that had ended after it are nobody's fault."""
+    reached = Reached([done([0, 1]), note, done([4, 5])], 6, 1)
+    assert rescued(row(), reached) == [
+        (100, [0, 1], State.SUCCESSFUL, 0),
+        (102, [2, 3, 4, 5], State.READY, 0),
+        (106, [6], State.READY, 1),
+        (107, [7, 8, 9], State.READY, 0),
+    ]
+
+
+@pytest.mark.parametrize("start", [-(2**62), -1, 11, 2**62])
+@pytest.mark.parametrize("number", [-(2**62), 1, 2**62])
+def test_wherever_a_damaged_journal_says_it_was_all_calls_are_there(
+    start: int, number: int
+) -> None:
+    parts = rescued(row(), Reached([done([0, 1])], start, number))
+    assert [item for _, items, *_ in parts for item in items] == list(range(10))

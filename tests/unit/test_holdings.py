@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mainspring.core import outcomes
-from mainspring.core.jobs import Job, Outcome, Worker
+from mainspring.core.jobs import Job, Outcome, State, Worker
 from mainspring.exceptions import StoreUnavailable
 from mainspring.runtime.board import NoBoard
 from mainspring.runtime.holdings import Holdings
@@ -144,3 +144,27 @@ def test_what_was_settled_elsewhere_is_held_no_more(store: Store) -> None:
     assert holdings.is_empty
     assert later == [True]
     assert [verb for verb, _ in store.asked] == ["settle"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "state"),
+    [
+        ({"limit_group": '[["c:a",1,null,"burst"]]'}, State.SCHEDULED),
+        ({"limit_group": '[["c:a",'}, State.FAILED),
+        ({"limit_group": "[5]"}, State.FAILED),
+        ({"options": b'{"_format":2}'}, State.SCHEDULED),
+        ({"options": b'{"_map":'}, State.FAILED),
+        ({"options": b'{"_map":["0","slices"]}'}, State.SCHEDULED),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_read_is_not_handed_out_and_settled_with_the_next(
+    store: Store, holdings: Holdings, columns: dict[str, Any], state: State
+) -> None:
+    odd, plain = job(claim=1, **columns), job(1, claim=1)
+    store.ready = [odd, plain]
+    assert holdings.settle_and_claim(["*"], 10) == [plain]
+    ((settled, claim, became, *_),) = holdings.finished
+    assert (settled, claim, became) == (odd.id, 1, state)
+    assert holdings.settle_and_claim(["*"], 10) == []
+    assert store.asked[-1] == ("settle", [odd.id])

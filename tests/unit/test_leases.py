@@ -1,5 +1,7 @@
 """Leases: ended is what was not renewed for as long as it lasts, whatever clocks say."""
 
+import pytest
+
 from mainspring.core.clock import SECOND
 from mainspring.core.leases import Lease, Leases, Sightings
 
@@ -117,3 +119,13 @@ def test_who_has_stood_still_takes_over_nothing_that_is_as_old() -> None:
 
 def test_what_was_seen_by_another_stopwatch_does_not_count() -> None:
     assert Leases(50).ended([lease(0)], 100, seen(0, 900), 100) == []
+
+
+@pytest.mark.parametrize("ends_at", [-(2**62), 0, 2**62])
+def test_a_damaged_lease_lasts_as_long_as_ones_own(ends_at: int) -> None:
+    """Its worker may live, and will then write another one."""
+    watched, one = Leases(longest_pause=20.0), Lease("a-worker", 10, ends_at)
+    assert watched.ended([one], 100.0) == []
+    assert watched.ended([one], 115.0) == []
+    assert watched.ended([one], 129.0) == []
+    assert watched.ended([one], 131.0) == [one]

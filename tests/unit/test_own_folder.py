@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mainspring.runtime import own_folder
-from mainspring.runtime.board import Board, boards
+from mainspring.runtime.board import Board
+from mainspring.runtime.boards import boards
 from mainspring.runtime.own_folder import folder, folders
 
 

@@ -43,13 +43,28 @@ def test_what_is_forgotten_is_known_to_nobody(file: SightingsFile) -> None:
     assert file.read() is None
 
 
-@pytest.mark.parametrize("damaged", [b"", b"[1", b"[]", b"[1,2,3,[[4]]]", b"null", b"\xff"])
+@pytest.mark.parametrize(
+    "damaged", [b"", b"[1", b"[]", b"[1,2,3,[[4]]]", b"null", b"\xff", b"[" * 100_000]
+)
 def test_a_damaged_file_counts_for_nothing(file: SightingsFile, damaged: bytes) -> None:
     file.write(SEEN)
     path().write_bytes(damaged)
     assert file.read() is None
     file.write(SEEN)
     assert file.read() == SEEN
+
+
+def test_what_a_newer_version_or_nonsense_says_counts_for_nothing(file: SightingsFile) -> None:
+    file.write(SEEN)
+    written = path().read_bytes()
+    for damaged in (
+        written.replace(b"[1,", b"[2,", 1),  # the number of the format
+        written.replace(b"[[", b'[["x",1,2,"soon"],[', 1),
+        written.replace(b",", b',"', 1),
+    ):
+        assert damaged != written
+        path().write_bytes(damaged)
+        assert file.read() is None
 
 
 def test_what_was_seen_before_the_machine_started_counts_for_nothing(

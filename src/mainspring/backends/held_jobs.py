@@ -6,7 +6,7 @@ from itertools import count
 from mainspring.backends.ready_queue import ReadyQueue, first_of
 from mainspring.core.admission import Admitted, Candidate, Look, Seen, Usage, usage_of
 from mainspring.core.jobs import Job, State
-from mainspring.core.limits import bounds_of
+from mainspring.core.limits import known_bounds_of
 from mainspring.core.ordering import FAIR_EVERY
 
 
@@ -72,9 +72,9 @@ class HeldJobs:
     def _look(self, freed: Collection[str] | None, now: int) -> Look:
         groups = {group for group, _ in self._queues}
         if freed is not None:
-            names = {bound.name for group in freed for bound in bounds_of(group)}
-            groups = {g for g in groups if any(bound.name in names for bound in bounds_of(g))}
-        for bound in {bound for group in groups for bound in bounds_of(group)}:
+            names = {bound.name for group in freed for bound in known_bounds_of(group)}
+            groups = {g for g in groups if any(bound.name in names for bound in known_bounds_of(g))}
+        for bound in {bound for group in groups for bound in known_bounds_of(group)}:
             if bound.name not in self._usages:
                 self._usages[bound.name] = usage_of(bound.name)
         look = Look(groups, self._usages)

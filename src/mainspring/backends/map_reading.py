@@ -14,7 +14,7 @@ from mainspring.backends.map_rows import Row, as_rows
 from mainspring.backends.progress_bar import ProgressBar
 from mainspring.backends.stalls import Awaited, awaited_map
 from mainspring.backends.waiting import await_until, wait_until
-from mainspring.core.chunks import MapRecord, call_id, is_merge
+from mainspring.core.chunks import MapRecord, Spec, call_id, is_merge
 from mainspring.core.clock import now as clock_now
 from mainspring.core.jobs import Job, State
 from mainspring.core.map_results import MapProgress, MapResult
@@ -58,6 +58,9 @@ class MapReader:
         if record is None:
             raise TaskResultDoesNotExist(self._id)
         return record
+
+    def _spec(self) -> Spec:
+        return self.record().spec
 
     def handle(self) -> MapResult[Any]:
         """Return the handle on it; raises ``TaskResultDoesNotExist``."""
@@ -236,7 +239,7 @@ class MapReader:
         return [row for row in self._read(start, most, values_only) if row.first >= start]
 
     def _read(self, start: int, most: int, values_only: bool = False) -> list[Row]:
-        rows = as_rows(self._storage.read_rows(self._id, start, most, values_only))
+        rows = as_rows(self._storage.read_rows(self._id, start, most, values_only), self._spec)
         return [row for row in rows if row.spec.map_id == self._id]
 
     def failures(self) -> Iterator[TaskResult[Any]]:
@@ -249,7 +252,7 @@ class MapReader:
 
     def _rows_of(self, ids: Sequence[str]) -> list[Row]:
         # Without merges, in their order.
-        rows = as_rows(self._storage.get_results(ids))
+        rows = as_rows(self._storage.get_results(ids), self._spec)
         return sorted(row for row in rows if row.spec.map_id == self._id and not row.spec.is_merge)
 
     def _ids_in(self, states: tuple[State, ...]) -> Iterator[list[str]]:

@@ -1,6 +1,6 @@
 """The rows of a map as callers see them: calls, values and failures."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from mainspring.core import codec
@@ -8,6 +8,7 @@ from mainspring.core.chunks import Spec, call_id, call_in, first_of, items_in, s
 from mainspring.core.errors import errors_in
 from mainspring.core.jobs import Job, State
 from mainspring.core.results import TaskResult
+from mainspring.exceptions import Unreadable
 
 
 class Row(NamedTuple):
@@ -23,7 +24,14 @@ class Row(NamedTuple):
 
     def items(self) -> list[Any]:
         """Return what each of its calls is called with; without saying it for a row of one call."""
-        return [None] if self.spec.kind == "calls" else items_in(self.job.arguments)
+        if self.spec.kind == "calls":
+            return [None]
+        try:
+            return items_in(self.job.arguments)
+        except Unreadable:
+            if self.job.state == State.SUCCESSFUL:
+                raise
+            return [None]  # the first call stands for all of them: they have failed together
 
     def values(self) -> list[Any]:
         """Return what its calls have returned."""
@@ -64,6 +72,20 @@ class Row(NamedTuple):
         return f"Call {which} failed: {lines[-1] if lines else path}"
 
 
-def as_rows(jobs: Iterable[Job]) -> list[Row]:
-    """Return those of some jobs that are rows of maps, as such."""
-    return [Row(job, spec) for job in jobs if (spec := spec_of(job.options)) is not None]
+def as_rows(jobs: Iterable[Job], find_spec: Callable[[], Spec] | None = None) -> list[Row]:
+    """Return those of some jobs that are rows of maps, as such.
+
+    Where the options of one cannot be read, its spec is what ``find_spec`` returns; without that,
+    raises ``Unreadable``.
+    """
+    rows = []
+    for job in jobs:
+        try:
+            spec = spec_of(job.options)
+        except Unreadable:
+            if find_spec is None:
+                raise
+            spec = find_spec()
+        if spec is not None:
+            rows.append(Row(job, spec))
+    return rows

@@ -10,6 +10,7 @@ from mainspring.backends.base import POLICY_OPTIONS, MainspringBackend
 from mainspring.backends.map_plans import Wanted
 from mainspring.backends.memory_schedules import MemorySchedules
 from mainspring.backends.ready_queue import ReadyQueue, first_of
+from mainspring.backends.rescuing import rescue_from
 from mainspring.backends.shared import shared_storage, start_embedded_worker
 from mainspring.backends.spooled_jobs import SpooledJobs
 from mainspring.backends.stalls import awaited_map, awaited_result
@@ -20,7 +21,6 @@ from mainspring.backends.storage import (
     Rescued,
     Staged,
     Stats,
-    rescue_from,
 )
 from mainspring.backends.waiting import wait_in_steps
 from mainspring.conf import Config

@@ -4,12 +4,15 @@ For each limit, a store keeps whom it has admitted. One at a time looks at that 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, Self
+from typing import Annotated, Final, NamedTuple, Self
+
+import msgspec
 
 from mainspring.core import codec
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import State
 from mainspring.core.limits import MOST_RUNNING, Bound, bounds_of
+from mainspring.exceptions import NewerFormat, Unreadable
 
 _EXACT: Final = 1000  # moments of starts that a rate keeps apart
 _MOST_WAITING: Final = MOST_RUNNING  # calls that a rate admits before they start
@@ -50,7 +53,7 @@ class Slots:
     """Whether to store it before long, though nobody is admitted."""
 
     def __init__(self, stored: bytes | None = None) -> None:
-        self._ids: dict[str, None] = dict.fromkeys(codec.decode(stored) if stored else ())
+        self._ids: dict[str, None] = dict.fromkeys(_read_slots(stored) if stored else ())
 
     @property
     def ids(self) -> Iterable[str]:
@@ -111,7 +114,7 @@ class Starts:
         self.is_outdated = False
         """Whether to store it before long, so that it is known who waits for a worker."""
         if stored:
-            self._longest, self._waiting, self._starts = codec.decode(stored)
+            self._longest, self._waiting, self._starts = _read_starts(stored)
 
     @property
     def ids(self) -> Iterable[str]:
@@ -193,6 +196,11 @@ def _merged(starts: Mapping[int, int], since: int, width: int) -> list[list[int]
     return merged
 
 
+_read_slots: Final = msgspec.json.Decoder(list[str]).decode
+_read_starts: Final = msgspec.json.Decoder(
+    tuple[int, dict[str, int], list[Annotated[list[int], msgspec.Meta(min_length=2, max_length=2)]]]
+).decode
+
 type Usage = Slots | Starts
 
 
@@ -201,16 +209,24 @@ class Look:
 
     def __init__(self, groups: Iterable[str], usages: dict[str, Usage] | None = None) -> None:
         """``usages`` are those of a store that keeps them itself."""
-        self._bounds = {group: bounds_of(group) for group in groups}
+        self._bounds = {g: bounds for g in groups if (bounds := _bounds_of(g)) is not None}
         self.names = sorted({bound.name for bounds in self._bounds.values() for bound in bounds})
         """The limits, each once and in one order."""
+        self.damaged: list[str] = []
+        """The limits of which it could not be read whom they have admitted: they begin anew."""
         self._stored: Mapping[str, bytes] = {}
         self._usages = {name: usage_of(name) for name in self.names} if usages is None else usages
 
     def read(self, stored: Mapping[str, bytes]) -> Self:
         """Take in what is stored of the limits, by name; nothing of those that are new."""
         self._stored = stored
-        self._usages = {name: usage_of(name, stored.get(name)) for name in self.names}
+        self._usages = {}
+        for name in self.names:
+            try:
+                self._usages[name] = usage_of(name, stored.get(name))
+            except ValueError:
+                self._usages[name] = usage_of(name)
+                self.damaged.append(name)
         return self
 
     @property
@@ -238,7 +254,8 @@ class Look:
 
     def room(self, group: str) -> int:
         """Return how many calls of a group all its limits have room for."""
-        return min(self._usages[bound.name].room(bound) for bound in self._bounds[group])
+        rooms = (self._usages[bound.name].room(bound) for bound in self._bounds[group])
+        return min(rooms, default=MOST_RUNNING)
 
     def rooms(self) -> dict[str, int]:
         """Return the groups that there is room for, and for how many calls each."""
@@ -279,6 +296,20 @@ class Look:
         return chosen
 
 
+def _bounds_of(group: str) -> tuple[Bound, ...] | None:
+    # A damaged group waits for nothing: who claims its calls says what is wrong with them. One that
+    # a newer version has written waits for that version.
+    try:
+        return bounds_of(group)
+    except NewerFormat:
+        return None
+    except Unreadable:
+        return ()
+
+
 def usage_of(name: str, stored: bytes | None = None) -> Usage:
-    """Return what a limit of this name has admitted, out of what is stored of it."""
+    """Return what a limit of this name has admitted, out of what is stored of it.
+
+    Raises ``ValueError`` where that is damaged.
+    """
     return Slots(stored) if name.startswith("c:") else Starts(stored)

@@ -14,8 +14,10 @@ import msgspec
 
 from mainspring.core import codec
 from mainspring.core.columns import encode_columns, lists_of
+from mainspring.core.formats import options_in, shown, unknown
 from mainspring.core.ids import is_id, new_id
 from mainspring.core.jobs import Job, Outcome, State
+from mainspring.exceptions import Unreadable
 
 MOST_CALLS: Final = 100_000_000_000
 """How many calls a map may have."""
@@ -32,6 +34,9 @@ type Kind = Literal["items", "lists", "calls"]
 """What a row's arguments are: a list of single arguments, one of lists of arguments, or, in a row
 of one call, the same as for any job."""
 
+_KINDS: Final = ("items", "lists", "calls")
+_ON_ERROR: Final = ("fail", "skip")
+_FEWEST: Final = 2  # fields of a spec
 _LISTS: Final = frozenset({list, tuple})
 
 _decode_folded = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -56,6 +61,9 @@ class Spec(NamedTuple):
     def has_chunks(self) -> bool:
         """Whether its rows may have many calls each."""
         return self.kind != "calls" and not self.is_merge
+
+
+_DEFAULTS: Final = tuple(Spec._field_defaults.values())
 
 
 class Division(NamedTuple):
@@ -157,14 +165,29 @@ def with_spec(options: bytes | None, spec: Spec) -> bytes:
 
 
 def spec_of(options: bytes | None) -> Spec | None:
-    """Return the spec in a row's options; None for a job that is no row of a map."""
+    """Return the spec in a row's options; None for a job that is no row of a map.
+
+    Raises :class:`~mainspring.exceptions.Unreadable`, and for rows of newer versions
+    :class:`~mainspring.exceptions.NewerFormat`.
+    """
     return None if options is None else _spec_in(options)
 
 
 @lru_cache(maxsize=1024)
 def _spec_in(options: bytes) -> Spec | None:
-    fields = codec.decode(options)
-    return Spec(*fields[_MAP]) if _MAP in fields else None
+    found = options_in(options).get(_MAP)
+    if found is None:
+        return None
+    if not isinstance(found, list) or len(found) < _FEWEST or not isinstance(found[0], str):
+        raise Unreadable(f"The options name no map: {found!r:.99}")
+    if len(found) > len(Spec._fields):
+        raise unknown(f"Something of the map in {found!r:.99}")
+    kind, merge, on_error, is_merge = (*found[1:], *_DEFAULTS[len(found) - _FEWEST :])
+    if kind not in _KINDS or on_error not in _ON_ERROR:
+        raise unknown(f"The kind of rows in {found!r:.99}")
+    if not isinstance(is_merge, bool) or not isinstance(merge, str | None):
+        raise Unreadable(f"The options tell of no map: {found!r:.99}")
+    return Spec(found[0], kind, merge, on_error, is_merge)
 
 
 @lru_cache(maxsize=1024)
@@ -178,9 +201,16 @@ def _without_spec(options: bytes) -> bytes | None:
 
 
 def items_in(arguments: bytes) -> list[Any]:
-    """Return the items of a row of any kind but "calls"."""
-    found: list[Any] | dict[str, Any] = codec.decode_many(arguments)
-    return lists_of(**found) if isinstance(found, dict) else found
+    """Return the items of a row of any kind but "calls". Raises ``Unreadable``."""
+    try:
+        found: Any = codec.decode_many(arguments)
+        items: Any = lists_of(**found) if isinstance(found, dict) else found
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Unreadable(f"The items cannot be read: {error}: {shown(arguments)}") from error
+    if not isinstance(items, list):
+        raise Unreadable(f"The items are no list: {shown(arguments)}")
+    listed: list[Any] = items
+    return listed
 
 
 def encode_items(items: list[Any], is_lists: bool, first: int, max_bytes: int) -> bytes:
@@ -276,10 +306,18 @@ def call_in(job: Job, spec: Spec, offset: int, items: list[Any], values: list[An
 
 
 def as_seen(job: Job) -> Job:
-    """Return a job as users see it: of a row of a map, its first call."""
-    spec = spec_of(job.options)
-    if spec is None:
+    """Return a job as users see it: of a row of a map, its first call.
+
+    One that this version cannot read comes back as it is: that it is there is worth seeing.
+    """
+    try:
+        spec = spec_of(job.options)
+        return job if spec is None else _first_call(job, spec)
+    except (ValueError, TypeError, IndexError, KeyError, RecursionError):
         return job
+
+
+def _first_call(job: Job, spec: Spec) -> Job:
     if spec.is_merge:
         return job._replace(options=None)
     items = [] if spec.kind == "calls" else items_in(job.arguments)

@@ -6,6 +6,8 @@ Decided here, stored elsewhere.
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from mainspring.core import codec, outcomes
 from mainspring.core.chunks import (
     Division,
@@ -119,9 +121,12 @@ def rescue_row(
 
     if reached is None or not reached.number:
         return _rescue_blindly(job, items, failed, suspected)
-    pieces = _kept_pieces(job, reached, worker_id, started_at, now)
+    pieces = _kept_pieces(job, items, reached, worker_id, started_at, now)
     start = sum(piece.number for piece in pieces)
     end = min(reached.start + reached.number, len(items))
+    if start < reached.start < end:  # ended, and what they came to was not noted, or is damaged
+        pieces.append(Piece(start, reached.start - start, outcomes.untouched))
+        start = reached.start
     if start < end:  # else it died between two slices
         number = end - start
         pieces.append(Piece(start, number, failed if number == 1 else suspected))
@@ -134,7 +139,7 @@ def rescue_row(
 def rescue_ended(job: Job, worker_id: str, reached: Reached, started_at: int, now: int) -> Division:
     """Return the division of a row that a lost worker had run to its end, and not settled."""
     items = items_in(job.arguments)
-    pieces = _kept_pieces(job, reached, worker_id, started_at, now)
+    pieces = _kept_pieces(job, items, reached, worker_id, started_at, now)
     kept = sum(piece.number for piece in pieces)
     if kept < len(items):
         pieces.append(Piece(kept, len(items) - kept, outcomes.untouched))
@@ -154,22 +159,32 @@ def _rescue_blindly(job: Job, items: Sequence[Any], failed: Settle, suspected: S
 
 
 def _kept_pieces(
-    job: Job, reached: Reached, worker_id: str, started_at: int, now: int
+    job: Job, items: Sequence[Any], reached: Reached, worker_id: str, started_at: int, now: int
 ) -> list[Piece]:
-    spec, pieces, offset = spec_of(job.options), list[Piece](), 0
+    spec, pieces, left = spec_of(job.options), list[Piece](), len(items)
     if spec is None:
         raise ValueError(f"Job {job.id} is no row of a map.")
     for note in reached.kept:
-        found = codec.decode(note)
+        found = _read_note(note)
         if isinstance(found, list):
             returned = returned_by(spec, note)
             number, settle = len(found), _returned(returned, worker_id, started_at, now)
-        else:
+        elif found is not None:
             number, settle = 1, _failed_before(found, worker_id)
+        if found is None or number > left:  # damaged: from here on, calls are run again
+            break
         if number:
-            pieces.append(Piece(offset, number, settle))
-        offset += number
+            pieces.append(Piece(len(items) - left, number, settle))
+        left -= number
     return pieces
+
+
+def _read_note(note: bytes) -> "list[Any] | _Failure | None":
+    # None where it is damaged.
+    try:
+        return codec.decode(note) if note.startswith(b"[") else _decode_failure(note)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _returned(values: bytes | None, worker_id: str, started_at: int, now: int) -> Settle:
@@ -179,9 +194,19 @@ def _returned(values: bytes | None, worker_id: str, started_at: int, now: int) -
     return settle
 
 
-def _failed_before(note: dict[str, Any], worker_id: str) -> Settle:
-    state, available_at, started_at, finished_at = note["fields"]
-    path, text, began, ended, _ = note["error"]
+class _Failure(msgspec.Struct):
+    """What :func:`note_of_failure` writes."""
+
+    fields: tuple[int, int, int | None, int | None]
+    error: tuple[str, str, int, int, str]
+
+
+_decode_failure: Final = msgspec.json.Decoder(_Failure).decode
+
+
+def _failed_before(note: _Failure, worker_id: str) -> Settle:
+    state, available_at, started_at, finished_at = note.fields
+    path, text, began, ended, _ = note.error
 
     def settle(part: Job) -> Outcome:
         error = TaskError(path, text)

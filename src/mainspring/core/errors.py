@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple
 
 from django.utils.module_loading import import_string
 
-from mainspring.core import clock, codec
+from mainspring.core import clock
 from mainspring.core.history import OMITTED
+from mainspring.core.stored_history import stored_errors
 
 _WITHOUT_TIMES: Final = 2  # fields
 
@@ -37,7 +38,7 @@ class TaskError(NamedTuple):
 
 def errors_in(stored: bytes) -> tuple[TaskError, ...]:
     """Return the errors of a stored job."""
-    return tuple(unpacked(error) for error in codec.decode(stored))
+    return tuple(unpacked(error) for error in stored_errors(stored))
 
 
 def packed(error: TaskError) -> tuple[Any, ...]:

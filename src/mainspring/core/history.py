@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mainspring.core import codec
-from mainspring.exceptions import ErrorsOmitted, OutcomeLost, WorkerLost, WorkerStopped
+from mainspring.core.stored_history import OMITTED, stored_errors, stored_workers
+from mainspring.exceptions import OutcomeLost, WorkerLost, WorkerStopped
+
+__all__ = ["OMITTED"]
 
 FIRST: Final = 8
 """How many of the first errors and workers are kept, whatever comes later."""
@@ -16,9 +19,6 @@ LAST: Final = 24
 """How many of the last ones."""
 MOST_BYTES: Final = 512 * 1024
 """How many bytes of JSON the errors take together, the newest one's apart."""
-
-OMITTED: Final = f"{ErrorsOmitted.__module__}.{ErrorsOmitted.__qualname__}"
-"""Stands for a class in the entry that tells of what is left out."""
 
 _WORKER_LOST: Final = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
 
@@ -33,7 +33,7 @@ type _Entry = Sequence[Any]
 
 def with_error(stored: bytes | None, entry: _Entry) -> bytes:
     """Return stored errors with one more."""
-    entries = [*_decoded(stored), entry]
+    entries = [*stored_errors(stored), entry]
     encoded = codec.encode(entries)
     if len(entries) <= FIRST + LAST and len(encoded) <= MOST_BYTES:
         return encoded
@@ -42,7 +42,7 @@ def with_error(stored: bytes | None, entry: _Entry) -> bytes:
 
 def with_worker(stored: bytes, worker_id: str) -> bytes:
     """Return the stored workers of earlier attempts with that of one more."""
-    workers = [*codec.decode(stored), worker_id]
+    workers = [*stored_workers(stored), worker_id]
     if len(workers) <= FIRST + LAST:
         return codec.encode(workers)
     omitted = sum(one for one in workers if isinstance(one, int))
@@ -65,16 +65,12 @@ def workers_in(workers: Sequence[str | int]) -> list[str]:
 
 def failures_in(stored: bytes | None) -> int:
     """Return how many attempts have failed through the task's own doing."""
-    return sum(_counts(entry)[0] for entry in _decoded(stored))
+    return sum(_counts(entry)[0] for entry in stored_errors(stored))
 
 
 def crashes_in(stored: bytes | None) -> int:
     """Return how many workers have died while they ran the call."""
-    return sum(_counts(entry)[1] for entry in _decoded(stored))
-
-
-def _decoded(stored: bytes | None) -> list[Any]:
-    return [] if stored is None else codec.decode(stored)
+    return sum(_counts(entry)[1] for entry in stored_errors(stored))
 
 
 def _counts(entry: _Entry) -> tuple[int, int, int]:

@@ -41,6 +41,14 @@ STATUS: Final = (
 )
 
 
+def status_of(state: int) -> TaskResultStatus:
+    """Return Django's state for a stored one; READY for one that this version does not know."""
+    try:
+        return STATUS[state]
+    except IndexError:
+        return TaskResultStatus.READY
+
+
 PLAIN_COLUMNS: Final = 11
 """How many columns a new job without options, metadata and limits has values in: the first ones."""
 

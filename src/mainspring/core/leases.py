@@ -1,9 +1,11 @@
 """Leases: which have ended, told by a stopwatch and by no clock that somebody may set."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mainspring.core.clock import SECOND
+
+_LONGEST: Final = 366 * 24 * 3600.0  # seconds
 
 
 class Lease(NamedTuple):
@@ -72,7 +74,7 @@ class Leases:
         self._since = {
             lease: min(self._since.get(lease, at), known.get(lease, at)) for lease in leases
         }
-        return [one for one, since in self._since.items() if at - since >= one.seconds]
+        return [one for one, since in self._since.items() if at - since >= self._term(one)]
 
     def _taken_over(self, others: Sightings, at: float, renewed_at: float) -> Mapping[Lease, float]:
         unseen = at - others.looked_at
@@ -86,9 +88,13 @@ class Leases:
         # Nobody was there to look, as where a worker is started now and then and drains. Whatever
         # happened meanwhile, a live worker renews its lease within a third of it afterwards.
         return {
-            lease: min(since + pause - lease.seconds / 3, at)
+            lease: min(since + pause - self._term(lease) / 3, at)
             for lease, since in others.since.items()
         }
+
+    def _term(self, lease: Lease) -> float:
+        # One that makes no sense is damaged; its worker, if it lives, will soon write a new one.
+        return lease.seconds if 0 < lease.seconds <= _LONGEST else self._longest_pause * 1.5
 
     def forget(self) -> None:
         """Watch anew: nobody could renew a lease in the meantime."""

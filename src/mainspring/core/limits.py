@@ -9,12 +9,15 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from mainspring.core import clock, codec, templates
+from mainspring.core.formats import decoded, unknown
+from mainspring.exceptions import Unreadable
 
 MOST_RUNNING: Final = 1000
 MOST_STARTED: Final = 1_000_000
 _SHORTEST: Final = 0.001  # seconds
 _LONGEST: Final = 366 * 24 * 3600.0
 _LONGEST_NAME: Final = 200
+_FEWEST: Final = 2  # fields of a bound
 
 # So that the text of four limits, with the largest numbers, has room in 255 characters.
 _ROOM: Final = 42
@@ -144,15 +147,41 @@ def group_of(bounds: Iterable[Bound]) -> str:
 
 @lru_cache(maxsize=4096)
 def bounds_of(group: str) -> tuple[Bound, ...]:
-    """Return the bounds of which :func:`group_of` returned ``group``."""
-    return tuple(Bound(*bound) for bound in codec.decode(group))
+    """Return the bounds of which :func:`group_of` returned ``group``.
+
+    Raises ``Unreadable``, and ``NewerFormat`` where a newer version has written it.
+    """
+    return tuple(map(_bound_in, decoded(group.encode(errors="replace"), "limits", list)))
+
+
+def _bound_in(found: Any) -> Bound:
+    if not isinstance(found, list) or len(found) < _FEWEST:
+        raise Unreadable(f"{found!r:.99} is no limit.")
+    if len(found) > len(Bound._fields):
+        raise unknown(f"The limit {found!r:.99}")
+    name, limit, per = (*found, None)[: len(Bound._fields)]
+    numbers = [limit] if per is None else [limit, per]
+    if not isinstance(name, str) or any(type(one) is not int or one < 1 for one in numbers):
+        raise Unreadable(f"{found!r:.99} is no limit.")
+    return Bound(name, limit, per)
+
+
+def known_bounds_of(group: str) -> tuple[Bound, ...]:
+    """Return the bounds of a group; none where this version cannot read them."""
+    try:
+        return bounds_of(group)
+    except Unreadable:
+        return ()
 
 
 def has_slots(group: str | None) -> bool:
-    """Whether a call of this group takes a slot, which others wait for, while it runs."""
+    """Whether a call of this group takes a slot, which others wait for, while it runs.
+
+    Raises like :func:`bounds_of`.
+    """
     return group is not None and any(bound.per is None for bound in bounds_of(group))
 
 
 def has_rates(group: str | None) -> bool:
-    """Whether each start of a call of this group counts."""
-    return group is not None and any(bound.per is not None for bound in bounds_of(group))
+    """Whether each start of a call of this group counts; False where it cannot be read."""
+    return group is not None and any(bound.per is not None for bound in known_bounds_of(group))

@@ -6,6 +6,7 @@ from typing import Final
 from mainspring.core import codec, history
 from mainspring.core.clock import SECOND
 from mainspring.core.errors import TaskError
+from mainspring.core.formats import aside_at
 from mainspring.core.jobs import Job, Outcome, State
 from mainspring.core.limits import has_rates
 from mainspring.exceptions import DuplicateCall, OutcomeRefused, TaskCancelled, WorkerLost
@@ -83,6 +84,11 @@ def postponed(job: Job, now: int) -> Outcome:
     """
     wait = min(max((now - job.enqueued_at) // 4, 5 * SECOND), 300 * SECOND)
     return _kept(job, State.SCHEDULED, now + wait)
+
+
+def set_aside(job: Job, needed: int) -> Outcome:
+    """The job waits for a version that reads the format ``needed``; kept as it is."""
+    return _kept(job, State.SCHEDULED, aside_at(needed))
 
 
 def lost(

@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from mainspring.core import clock, codec, registry, retries
+from mainspring.core.formats import options_in, unknown
 from mainspring.core.retries import Backoff
 from mainspring.core.tasks import Task
-from mainspring.exceptions import TaskNotFound
+from mainspring.exceptions import TaskNotFound, Unreadable
 
 STORED: Final = ("max_attempts", "backoff", "timeout", "max_crashes", "atomic")
 """The fields of a task that ``using()`` may change for one call, which then carries them."""
@@ -77,14 +78,31 @@ def fields_to_carry(task: Task[..., Any]) -> bytes | None:
 def carried_fields(stored: bytes) -> Mapping[str, Any]:
     """Return the fields of which :func:`fields_to_carry` returned ``stored``.
 
-    None for a field means the backend's default.
+    None for a field means the backend's default. Raises ``Unreadable``, and ``NewerFormat`` where
+    a newer version has written them.
     """
-    fields = {name: value for name, value in codec.decode(stored).items() if name[0] != "_"}
-    if fields.get("backoff") is not None:
-        fields["backoff"] = retries.from_json(fields["backoff"])
-    if fields.get("timeout") == _NEVER:
-        fields["timeout"] = math.inf
+    fields = {n: value for n, value in options_in(stored).items() if not n.startswith("_")}
+    for name, value in fields.items():
+        if name not in STORED:
+            raise unknown(f"The field {name!r} of the options")
+        if value is not None:
+            fields[name] = _carried(name, value)
     return MappingProxyType(fields)
+
+
+def _carried(name: str, value: Any) -> Any:
+    if name == "backoff":
+        return retries.from_json(value)
+    if name == "timeout":
+        value = math.inf if value == _NEVER else value
+        fits = value == math.inf or (retries.is_wait(value) and value > 0)
+    elif name == "atomic":
+        fits = isinstance(value, bool)
+    else:
+        fits = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if not fits:
+        raise Unreadable(f"The options say {value!r:.99} for {name}.")
+    return value
 
 
 def policy_of(defaults: Policy, task_path: str, stored: bytes | None) -> Policy:

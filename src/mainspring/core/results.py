@@ -12,9 +12,10 @@ from mainspring.core import clock, codec, ordering, registry
 from mainspring.core.chunks import as_seen
 from mainspring.core.errors import TaskError, errors_in, packed, unpacked
 from mainspring.core.history import attempts_in, workers_in
-from mainspring.core.jobs import STATUS, Job
+from mainspring.core.jobs import STATUS, Job, status_of
 from mainspring.core.notes import Progress, metadata_in, progress_in
 from mainspring.core.policy import carried_fields
+from mainspring.core.stored_history import stored_workers
 from mainspring.core.tasks import Task
 
 _FINAL: Final = (TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED)
@@ -64,7 +65,7 @@ class TaskResult[R](_Fields):
             cls,
             (
                 job.id,
-                STATUS[job.state],
+                status_of(job.state),
                 job.task_path,
                 job.queue_name,
                 job.priority,
@@ -75,7 +76,7 @@ class TaskResult[R](_Fields):
                 optional(job.started_at),
                 optional(job.last_attempted_at),
                 optional(job.finished_at),
-                () if job.worker_ids is None else tuple(codec.decode(job.worker_ids)),
+                () if job.worker_ids is None else tuple(stored_workers(job.worker_ids)),
                 () if job.errors is None else errors_in(job.errors),
                 job.return_value,
                 job.options,

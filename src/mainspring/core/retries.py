@@ -1,5 +1,6 @@
 """Backoff: how long a call that failed waits for its next attempt."""
 
+import dataclasses
 import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -9,6 +10,8 @@ from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mainspring.core import clock
+from mainspring.core.formats import unknown
+from mainspring.exceptions import Unreadable
 
 if TYPE_CHECKING:
     from mainspring.core.results import TaskResult
@@ -169,12 +172,28 @@ def to_json(backoff: Backoff) -> Any:
 
 
 def from_json(stored: Any) -> Backoff:
-    """Return the backoff of which :func:`to_json` returned ``stored``."""
-    if isinstance(stored, dict):
-        ((kind, fields),) = stored.items()
-        return _KINDS[kind](**fields)
-    wait: float = stored
-    return wait
+    """Return the backoff of which :func:`to_json` returned ``stored``.
+
+    Raises ``NewerFormat`` for a kind that this version does not know, or one with other fields, and
+    ``Unreadable`` for what is no backoff.
+    """
+    if is_wait(stored):
+        wait: float = stored
+        return wait
+    if not isinstance(stored, dict) or len(stored) != 1:
+        raise Unreadable(f"The options say {stored!r:.99} for backoff.")
+    ((kind, fields),) = stored.items()
+    known = _KINDS.get(kind)
+    if known is None or not isinstance(fields, dict) or fields.keys() != _names(known):
+        raise unknown(f"The backoff {stored!r:.99}")
+    for name, value in fields.items():
+        if not (isinstance(value, bool) if name == "jitter" else is_wait(value)):
+            raise Unreadable(f"The options say {stored!r:.99} for backoff.")
+    return known(**fields)
+
+
+def _names(kind: type[Steps]) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
 
 
 def is_wait(value: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from mainspring.backends.storage import Storage
 from mainspring.exceptions import StoreLocked
+from mainspring.maintenance.apart import Apart
 from mainspring.maintenance.loop import Loop
 
 _INTERVAL: Final = 5.0  # seconds: who settles the last row of a map sees to its end at once
@@ -20,6 +21,7 @@ class Finisher(Loop):
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._each = Apart("Map")
         self._after = ""
         self._left: list[str] = []  # found, and not finished yet
         self._is_hurried = True  # as processes before this one may not have come to the last
@@ -52,4 +54,4 @@ class Finisher(Loop):
 
     def _finish(self, map_id: str, now: int) -> None:
         with suppress(StoreLocked):  # by one who adds to it, and is not waited for once more
-            self._storage.finish_map(map_id, now)
+            self._each.do(map_id, lambda: self._storage.finish_map(map_id, now))

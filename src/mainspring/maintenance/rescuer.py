@@ -8,15 +8,19 @@ from typing import Final, Protocol
 from mainspring import signals
 from mainspring.backends.storage import LostWorker, Rescued, Storage, lease_ended
 from mainspring.core.clock import SECOND
+from mainspring.core.formats import FORMAT, format_of_worker
 from mainspring.core.jobs import State
-from mainspring.core.leases import Leases, Sightings
+from mainspring.core.leases import Lease, Leases, Sightings
 from mainspring.core.results import TaskResult
-from mainspring.exceptions import TaskTimeout
+from mainspring.exceptions import NewerFormat, TaskTimeout, Unreadable
 from mainspring.maintenance.loop import Loop
 
 logger = logging.getLogger("mainspring")
 
 _TIMEOUT: Final = f"{TaskTimeout.__module__}.{TaskTimeout.__qualname__}"
+_UNREADABLE: Final = frozenset(
+    f"{e.__module__}.{e.__qualname__}" for e in (Unreadable, NewerFormat)
+)
 LATE: Final = 0.1
 """Seconds within which a server stores what a process had sent when it died."""
 _INTERVAL: Final = 1.0  # seconds between looks for the dead of this machine, at most
@@ -99,7 +103,7 @@ class Rescuer(Loop):
 
     def _silent(self, moment: float) -> list[LostWorker]:
         self._next_leases = moment + self._look_every
-        leases = self._storage.leases()
+        leases = list(filter(_is_readable, self._storage.leases()))
         if self._memory is None:
             ended = self._leases.ended(leases, moment)
         else:
@@ -112,6 +116,11 @@ class Rescuer(Loop):
         if self._memory is not None and self._leases.since:
             self._memory.forget()
         self._leases.forget()
+
+
+def _is_readable(lease: Lease) -> bool:
+    # What a lease of a newer format means, only newer versions know.
+    return format_of_worker(lease.worker_id) <= FORMAT
 
 
 def tell_rescued(storage: Storage, rescued: Sequence[Rescued]) -> None:
@@ -127,16 +136,24 @@ def tell_rescued(storage: Storage, rescued: Sequence[Rescued]) -> None:
     for one in rescued:
         if one.job_id not in jobs:  # finished and pruned since
             continue
-        result: TaskResult[object] = TaskResult.from_job(jobs[one.job_id])
-        details = signals.Rescue(result, one.worker_id, one.was_started)
-        signals.task_rescued.send_robust(type(storage), details=details)
-        if one.error.exception_class_path == _TIMEOUT and one.was_started:
-            timed_out = signals.TimedOut(result, one.error)
-            signals.task_timed_out.send_robust(type(storage), details=timed_out)
+        try:
+            _send(type(storage), one, TaskResult.from_job(jobs[one.job_id]))
+        except BaseException:  # a receiver that ends the thread would end the rescue of all
+            logger.exception("Telling of task id=%s raised", one.job_id)
+
+
+def _send(sender: type, one: Rescued, result: TaskResult[object]) -> None:
+    details = signals.Rescue(result, one.worker_id, one.was_started)
+    signals.task_rescued.send_robust(sender, details=details)
+    if one.error.exception_class_path == _TIMEOUT and one.was_started:
+        timed_out = signals.TimedOut(result, one.error)
+        signals.task_timed_out.send_robust(sender, details=timed_out)
 
 
 def _log(rescued: Rescued) -> None:
-    if not rescued.was_started:
+    if rescued.error.exception_class_path in _UNREADABLE:
+        what = "cannot be read by this version"
+    elif not rescued.was_started:
         what = "goes on elsewhere"
     elif rescued.state == State.FAILED:
         what = "was running and has failed for good"

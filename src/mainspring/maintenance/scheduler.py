@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from mainspring import signals
@@ -15,6 +16,7 @@ from mainspring.core.schedule_states import FORGOTTEN_AFTER, ScheduleState, Tick
 from mainspring.core.schedules import Schedule
 from mainspring.exceptions import StoreUnavailable
 from mainspring.maintenance.agenda import Agenda
+from mainspring.maintenance.apart import Apart
 from mainspring.maintenance.loop import Loop
 from mainspring.maintenance.planned import LOADED_AT, Planned
 from mainspring.maintenance.store_clock import StoreClock
@@ -25,6 +27,7 @@ _MOST_SCHEDULES: Final = 200  # in one step: other loops have their turn in betw
 _MOST_CALLS: Final = 500  # in one transaction
 _LOOK_AT_ENTRIES: Final = 5 * SECOND
 _UPKEEP: Final = 3600 * SECOND
+_AFTER_FAILURE: Final = 10 * SECOND  # of one alone
 _AGAIN: Final = SECOND // 10  # after which it looks whether somebody else has done it
 _LONGEST_DELAY: Final = SECOND // 20
 _ODD: Final = 5 * SECOND  # later than this, or so far ahead: what time is it?
@@ -59,6 +62,7 @@ class Scheduler(Loop):
         self._look_at = 0
         self._upkeep_at = 0
         self._delay = self._new_delay()
+        self._each = Apart("Schedule")
 
     def step(self, now: int) -> float:  # noqa: ARG002 # it goes by the store's clock
         """Enqueue what is due; return how many seconds are left until the next tick."""
@@ -140,7 +144,7 @@ class Scheduler(Loop):
     def _add_entry(self, entry: Entry) -> bool:
         try:
             schedule = self._schedule_of(entry)
-        except NotAnEntry as error:
+        except Exception as error:  # noqa: BLE001 # NotAnEntry, or what its fields raise if damaged
             logger.warning(
                 "Schedule %r, which was added by hand, is left out: %s",
                 entry.name,
@@ -164,10 +168,13 @@ class Scheduler(Loop):
         states = self._storage.read_schedules(known)
         self._begin(known, states, now)
         for name in known:
-            state, planned = states.get(name), self._planned[name]
-            is_ours = state is not None and state.fingerprint == planned.fingerprint
-            last = state.last_tick if state is not None and is_ours else now
-            self._plan(name, planned.next_after(min(last, now)))
+            self._each.do(name, partial(self._plan_first, name, states.get(name), now))
+
+    def _plan_first(self, name: str, state: ScheduleState | None, now: int) -> None:
+        planned = self._planned[name]
+        is_ours = state is not None and state.fingerprint == planned.fingerprint
+        last = state.last_tick if state is not None and is_ours else now
+        self._plan(name, planned.next_after(min(last, now)))
 
     def _begin(self, names: Iterable[str], states: Mapping[str, ScheduleState], now: int) -> None:
         # Begin those of some schedules that are new or declared anew.
@@ -204,7 +211,7 @@ class Scheduler(Loop):
         has_won, calls = False, 0
         steps: list[Tick] = []
         for name in due:
-            if (step := self._step(name, states.get(name), now)) is not None:
+            if (step := self._step_apart(name, states.get(name), now)) is not None:
                 steps.append(step)
                 calls += len(step.calls)
                 if calls >= _MOST_CALLS:
@@ -221,6 +228,14 @@ class Scheduler(Loop):
             min(due.values()) < now - _ODD
             or any(state.last_tick > now + _ODD for state in states.values())
         )
+
+    def _step_apart(self, name: str, state: ScheduleState | None, now: int) -> Tick | None:
+        try:
+            return self._step(name, state, now)
+        except Exception as error:  # noqa: BLE001 # it is looked at again after a while
+            self._each.failed(name, error)
+            self._agenda.put(name, now + _AFTER_FAILURE)
+            return None
 
     def _step(self, name: str, state: ScheduleState | None, now: int) -> Tick | None:
         # Return the next step of a schedule; plans those that have none.
@@ -244,7 +259,12 @@ class Scheduler(Loop):
         # Whether any of them was this worker's to take.
         if not steps:
             return False
-        done = self._storage.tick(steps, now)
+        try:
+            done = self._storage.tick(steps, now)
+        except StoreUnavailable:
+            if len(steps) == 1:
+                raise
+            return self._take_one_by_one(steps, now)
         for step in steps:
             planned = self._planned[step.name]
             if step.name in done:
@@ -254,12 +274,25 @@ class Scheduler(Loop):
                 self._agenda.put(step.name, now + _AGAIN)
         return bool(done)
 
+    def _take_one_by_one(self, steps: Sequence[Tick], now: int) -> bool:
+        # The store may have refused them for one that it refuses.
+        has_won, failures = False, list[StoreUnavailable]()
+        for step in steps:
+            try:
+                has_won |= self._take([step], now)
+            except StoreUnavailable as error:
+                failures.append(error)
+                self._agenda.put(step.name, now + _AFTER_FAILURE)
+        if len(failures) == len(steps):
+            raise failures[0]
+        return has_won
+
     def _tell(self, step: Tick, jobs: Sequence[Job]) -> None:
         if signals.is_heard(signals.task_enqueued):
             for (made, _), job in zip(step.calls, jobs, strict=True):
                 if made.id == job.id:  # no equal call stands for it
                     result: TaskResult[object] = TaskResult.from_job(job)
-                    signals.task_enqueued.send(type(self._backend), task_result=result)
+                    signals.task_enqueued.send_robust(type(self._backend), task_result=result)
 
     @staticmethod
     def _new_delay() -> int:

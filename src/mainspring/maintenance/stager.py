@@ -3,6 +3,7 @@
 from typing import Final
 
 from mainspring.backends.storage import Storage
+from mainspring.core import formats
 from mainspring.core.admission import Admitted
 from mainspring.core.clock import SECOND
 from mainspring.maintenance.loop import Loop
@@ -22,10 +23,13 @@ class Stager(Loop):
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._next_admit = 0
+        self._next_admit = self._next_restore = 0
 
     def step(self, now: int) -> float:
         """Stage and admit what is due."""
+        if formats.FORMAT > 1 and now >= self._next_restore:  # nothing is set aside for the first
+            self._next_restore = now + _AT_LEAST_EVERY
+            self._storage.restore(formats.FORMAT)
         pause = _LONGEST
         staged = self._storage.stage(now)
         if staged.next_at is not None:

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from mainspring.backends.kernel_locks import has_mapped, holder_of, is_stopped
 from mainspring.backends.storage import Storage
-from mainspring.runtime.board import Board, boards
+from mainspring.runtime.board import Board
+from mainspring.runtime.boards import boards
 from mainspring.runtime.identity import is_embedded
 
 logger = logging.getLogger("mainspring")

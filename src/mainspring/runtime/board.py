@@ -12,16 +12,19 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
+from mainspring.exceptions import NewerFormat, Unreadable
 from mainspring.runtime import proof_of_life
-from mainspring.runtime.own_folder import digest, folder, folders
+from mainspring.runtime.own_folder import digest, folder
 from mainspring.runtime.row_notes import RowNotes
 
 _SIZE: Final = 160 * 1024
-_MAGIC: Final = b"MSB3"
+FORMAT: Final = 3
+"""The format of a board, of its journal and of the notes beside it; the last byte of its magic."""
+_SIGN: Final = b"MSB"
+_MAGIC: Final = b"%b%d" % (_SIGN, FORMAT)
 _HEADER: Final = struct.Struct("<4s???xi")  # magic, alive, ready, stopping, exit status
 _NUMBER: Final = struct.Struct("<q")
 _TERM: Final = struct.Struct("<qq")  # began, timeout
@@ -41,11 +44,11 @@ _END: Final = b"\0"
 _RUNS: Final = b"\0"
 _ENDED: Final = b"\1"
 _OVERDUE: Final = b"\2"
-_BIRTH: Final = 60.0  # seconds
+BIRTH: Final = 60.0  # seconds
 
 # The boards that this process is locked by: nobody needs to look whether it is dead.
-_own: set[str] = set()
-os.register_at_fork(after_in_child=_own.clear)
+own: set[str] = set()
+os.register_at_fork(after_in_child=own.clear)
 
 
 class Started(NamedTuple):
@@ -89,11 +92,17 @@ class Board:
     """One worker process's file: made by the supervisor, locked and written by the process."""
 
     def __init__(self, path: Path) -> None:
-        """Open the board at ``path``; raises ``OSError`` or ``ValueError`` if it is none."""
+        """Open the board at ``path``.
+
+        Raises ``OSError``, or ``ValueError`` if it is just being made: ``Unreadable`` if it is
+        damaged, and ``NewerFormat`` for one of a newer version.
+        """
         self.path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            self._map = mmap.mmap(self._descriptor, _SIZE)
+            self.format = _format_of(os.pread(self._descriptor, len(_MAGIC), 0))
+            """In which its journal is written: of an older one, only the header is known."""
+            self._map = mmap.mmap(self._descriptor, _SIZE if self.format == FORMAT else 0)
         except ValueError:
             os.close(self._descriptor)
             raise
@@ -133,7 +142,7 @@ class Board:
         self._proof = proof_of_life.hold(self.path)
         _NUMBER.pack_into(self._map, _PROCESS, os.getpid())
         self._map[4:5] = b"\1"
-        _own.add(self.path.name)
+        own.add(self.path.name)
 
     @property
     def has_come_alive(self) -> bool:
@@ -151,9 +160,12 @@ class Board:
 
     def is_abandoned(self) -> bool:
         """Whether its process was killed before it came alive: it has had the time by now."""
-        return (
-            not self.has_come_alive and time.time() - os.fstat(self._descriptor).st_mtime > _BIRTH
-        )
+        return not self.has_come_alive and time.time() - os.fstat(self._descriptor).st_mtime > BIRTH
+
+    @property
+    def changed_at(self) -> int:
+        """When it was written last, in microseconds."""
+        return os.fstat(self._descriptor).st_mtime_ns // 1000
 
     def _flag(self, index: int) -> bool:
         return bool(_HEADER.unpack_from(self._map)[index])
@@ -316,7 +328,7 @@ class Board:
         os.close(self._descriptor)
         if self._proof is not None:
             proof_of_life.let_go(self._proof)
-        _own.discard(self.path.name)
+        own.discard(self.path.name)
 
     def disown(self) -> None:
         """Leave the file to the process that is locked by it, of which this one is a child."""
@@ -328,6 +340,20 @@ class Board:
         self.stacks_path.unlink(missing_ok=True)
         self._notes.remove()
         self.path.unlink(missing_ok=True)  # at last: by it, what is left of them is found
+
+
+def _format_of(magic: bytes) -> int:
+    if len(magic) < len(_MAGIC) or not magic.strip(_END):
+        raise ValueError("It is just being made.")
+    sign, number = magic[:-1], magic[-1:]
+    if sign != _SIGN or not number.isalnum():
+        raise Unreadable(f"The file does not begin as a board does: {magic!r}.")
+    found = int(number, 36)
+    if found > FORMAT:
+        raise NewerFormat(
+            f"A board of the format {found}; this version reads up to {FORMAT}.", found
+        )
+    return found
 
 
 class NoBoard:
@@ -367,30 +393,3 @@ class NoBoard:
 
     def remove(self) -> None:
         """Delete nothing."""
-
-
-def boards(identity: str) -> Iterator[Board]:
-    """Yield the boards of this machine's other workers on the store that ``identity`` tells."""
-    for path in _paths(identity):
-        if path.name in _own:
-            continue
-        try:
-            board = Board(path)
-        except OSError:  # just removed
-            continue
-        except ValueError:  # just being made
-            _remove_unfinished(path)
-            continue
-        yield board
-
-
-def _paths(identity: str) -> Iterator[Path]:
-    for place in folders():
-        yield from place.glob(f"{digest(identity)}-*")
-
-
-def _remove_unfinished(path: Path) -> None:
-    # Its supervisor was killed before it had written anything.
-    with suppress(FileNotFoundError):
-        if time.time() - path.stat().st_mtime > _BIRTH:
-            path.unlink()

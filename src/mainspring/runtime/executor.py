@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, overload
 from django.tasks import task_backends
 
 from mainspring.backends.base import MainspringBackend
+from mainspring.backends.unreadable_jobs import put_aside, require_arguments
 from mainspring.core import clock, codec, outcomes
-from mainspring.core.calls import Call, describe, let_go
+from mainspring.core.calls import Call, let_go
 from mainspring.core.chunks import spec_of
 from mainspring.core.context import TaskContext
 from mainspring.core.failures import outcome_of_failure
 from mainspring.core.harmless import is_harmless
 from mainspring.core.jobs import Job, Outcome, Worker
 from mainspring.core.policy import Policy
-from mainspring.exceptions import Discard, Retry, Snooze, StoreUnavailable
+from mainspring.exceptions import Discard, Retry, Snooze, StoreUnavailable, Unreadable
 from mainspring.runtime.board import Board, NoBoard, ticks
 from mainspring.runtime.guard import Guard
 from mainspring.runtime.isolation import (
@@ -104,15 +105,20 @@ class Executor:
                 return outcomes.postponed(job, clock.now())
             policy = self.tasks.policy_of(job)
             is_plain = within is not None or (job.options is None and not policy.atomic)
-            if not is_plain and (run := self._other_way(job, call, policy)) is not None:
-                return run()
-            if has_connections():
-                self._tidy_before(within)
-            guard, timeout = self._guard, policy.timeout or 0
-            started_at, began = clock.now(), monotonic_ns() // 1000
-            self._board.start(job.id, started_at, began, timeout)
-            told: BaseException | None = None
-            ended: _Ended | None = None
+            run = None if is_plain else self._other_way(job, call, policy)
+        except Exception as error:  # noqa: BLE001 # of what is stored
+            return self._given_up(job, error, within)
+        if run is not None:
+            return self._run_otherwise(job, run, within)
+        # What tidying raises, here or below, is of no call: this process is broken, and must end.
+        if has_connections():
+            self._tidy_before(within)
+        guard, timeout = self._guard, policy.timeout or 0
+        started_at, began = clock.now(), monotonic_ns() // 1000
+        self._board.start(job.id, started_at, began, timeout)
+        told: BaseException | None = None
+        ended: _Ended | None = None
+        try:
             try:
                 try:
                     if self.telling.hears_started or call.takes_context:
@@ -135,14 +141,22 @@ class Executor:
             else:
                 is_heard = within is None and self.telling.hears_finished
                 self.telling.tell_finished(job, outcome, is_heard)
-            self._board.end(job.id)
-            if not self._leaves_nothing(call):
-                self._surroundings.restore()
-            if ended is not None or has_connections():
-                self._tidy_after(within, ended)
         except BaseException as error:  # noqa: BLE001 # not the task's: ours, or what is stored
-            return self._given_up(job, error, within)
+            outcome = self._given_up(job, error, within)
+        self._board.end(job.id)
+        if not self._leaves_nothing(call):
+            self._surroundings.restore()
+        if ended is not None or has_connections():
+            self._tidy_after(within, ended)
         return outcome
+
+    def _run_otherwise(
+        self, job: Job, run: Callable[[], Outcome | None], within: "Within | None"
+    ) -> Outcome | None:
+        try:
+            return run()
+        except Unreadable as error:
+            return self._given_up(job, error, within)
 
     def _raised(
         self,
@@ -153,6 +167,7 @@ class Executor:
         told: BaseException | None,
         within: "Within | None",
     ) -> "tuple[Outcome, _Ended]":
+        require_arguments(job, error)
         # What it was told may have come in the midst of leaving.
         told = self._guard.leave(job.id) or told
         reason = reason_of(error, told)
@@ -173,13 +188,6 @@ class Executor:
         is_started = self._board.started(job.id) is not None
         if isinstance(error, StoreUnavailable) and not is_started:
             return outcomes.untouched(job)
-        logger.error(
-            "Task id=%s path=%s has failed, as its worker cannot handle it",
-            job.id,
-            job.task_path,
-            exc_info=error,
-            extra={"task_id": job.id, "task_path": job.task_path},
-        )
         self._guard.leave(job.id)
         self.notes.forget(job)
         if is_started:
@@ -187,8 +195,7 @@ class Executor:
         self._surroundings.restore()
         if within is not None:
             within.error = error
-        now = clock.now()
-        return outcomes.failed(job, self._worker.id, now, now, describe(error))
+        return put_aside(job, self._worker.id, clock.now(), error)
 
     def _other_way(
         self, job: Job, call: Call, policy: Policy
@@ -263,11 +270,14 @@ class Executor:
             if call is None:
                 return outcomes.postponed(job, clock.now())
             policy = self.tasks.policy_of(job)
-            started_at, began, timeout = clock.now(), ticks(), policy.timeout or 0
-            self._board.start(job.id, started_at, began, timeout)
-            told: BaseException | None = None
-            ended: _Ended | None = None
-            steps: Steps | None = None
+        except Exception as error:  # noqa: BLE001 # of what is stored
+            return self._given_up(job, error)
+        started_at, began, timeout = clock.now(), ticks(), policy.timeout or 0
+        self._board.start(job.id, started_at, began, timeout)
+        told: BaseException | None = None
+        ended: _Ended | None = None
+        steps: Steps | None = None
+        try:
             try:
                 steps = await self._abegin(job, call, started_at)
                 self._guard.enter(job, began, timeout, steps.tell)
@@ -281,6 +291,7 @@ class Executor:
             except BaseException as error:  # noqa: BLE001
                 if steps is None and isinstance(error, asyncio.CancelledError):
                     return self._unbegun(job)  # another task has cancelled this one
+                require_arguments(job, error)
                 reason = reason_of(error, told)
                 ended = reason, told
                 self._surroundings.restore()
@@ -289,14 +300,14 @@ class Executor:
                 await self.telling.atell_ended(job, outcome, reason)
             else:
                 await self.telling.atell_finished(job, outcome, self.telling.hears_finished)
-            self._board.end(job.id)
-            self._surroundings.restore()
-            with suppress(asyncio.CancelledError):  # by the task itself
-                await atidy_connections()
-            if ended is not None:
-                _let_go(ended)
         except BaseException as error:  # noqa: BLE001 # as for execute()
-            return self._given_up(job, error)
+            outcome = self._given_up(job, error)
+        self._board.end(job.id)
+        self._surroundings.restore()
+        with suppress(asyncio.CancelledError):  # by the task itself
+            await atidy_connections()
+        if ended is not None:
+            _let_go(ended)
         return outcome
 
     async def _abegin(self, job: Job, call: Call, started_at: int) -> Steps:

@@ -7,8 +7,10 @@ from typing import Final
 
 from mainspring.backends.forking import end_child
 from mainspring.backends.storage import Storage
+from mainspring.backends.unreadable_jobs import problem_of, put_aside
+from mainspring.core import clock
 from mainspring.core.jobs import Job, Outcome, State, Worker
-from mainspring.exceptions import StoreUnavailable
+from mainspring.exceptions import StoreUnavailable, Unreadable
 from mainspring.runtime.board import Board, NoBoard
 from mainspring.runtime.limited import Limited
 from mainspring.runtime.maps import Maps
@@ -48,6 +50,7 @@ class Holdings:
         self.maps = Maps()
         """Which of them are rows of maps."""
         self._process = os.getpid()
+        self._worker_id = identity.id
         self.settler = Settler(storage, identity, telling)
         """What stores the outcomes, and has those that wait for others' locks."""
         self._board = board
@@ -115,9 +118,25 @@ class Holdings:
             jobs = [job for job in jobs if job.id not in self._claims]
             claims = {job.id: job.claim for job in jobs}
         self._claims |= claims
-        self.limited.claimed(jobs)
-        self.maps.claimed(jobs)
+        try:
+            self.limited.claimed(jobs)
+            self.maps.claimed(jobs)
+        except Unreadable:
+            jobs = self._put_aside(jobs)
+            self.limited.claimed(jobs)
+            self.maps.claimed(jobs)
         return jobs
+
+    def _put_aside(self, jobs: list[Job]) -> list[Job]:
+        # Return those that can be read; what becomes of the others is settled with the next ones.
+        readable: list[Job] = []
+        for job in jobs:
+            if (problem := problem_of(job)) is None:
+                readable.append(job)
+            else:
+                now = clock.now()
+                self.finished.append(put_aside(job, self._worker_id, now, problem))
+        return readable
 
     def settled(self, outcomes: Sequence[Outcome], lost_ids: Sequence[str]) -> None:
         """Take note of outcomes that were settled, or dropped, in a transaction of their own."""

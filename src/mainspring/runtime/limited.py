@@ -25,7 +25,7 @@ class Limited:
         self._each = _WORK  # microseconds
 
     def claimed(self, jobs: Sequence[Job]) -> None:
-        """Take note of jobs that were claimed."""
+        """Take note of jobs that were claimed. Raises ``Unreadable``, before it has noted any."""
         found = {
             job.id: job.limit_group
             for job in jobs

@@ -5,11 +5,14 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from mainspring.backends.storage import LostWorker
+from mainspring.core import clock
 from mainspring.core.dividing import Reached
 from mainspring.core.errors import TaskError
 from mainspring.exceptions import WorkerLost, WorkerStopped
-from mainspring.runtime.board import Board, Started, boards
+from mainspring.runtime.board import FORMAT, Board, Started
+from mainspring.runtime.boards import boards
 from mainspring.runtime.crashes import culprits, stack_of
+from mainspring.runtime.unreadable_files import tell_once
 
 
 def find_lost(identity: str) -> Sequence[LostWorker]:
@@ -18,7 +21,7 @@ def find_lost(identity: str) -> Sequence[LostWorker]:
     for board in boards(identity):
         try:
             if board.is_dead():
-                found.append(_lost(board))
+                found.append(_lost_or_unknown(board))
             elif board.is_abandoned():
                 board.remove()
         finally:
@@ -32,6 +35,17 @@ def forget(identity: str, lost: LostWorker) -> None:
         if board.worker_id == lost.worker_id:
             board.remove()
         board.close()
+
+
+def _lost_or_unknown(board: Board) -> LostWorker:
+    # Where the journal is of an older version, or damaged, all that is known is that the process is
+    # dead: any of its jobs may have been started.
+    if board.format == FORMAT:
+        try:
+            return _lost(board)
+        except Exception as error:  # noqa: BLE001 # one damaged journal stops no other rescue
+            tell_once(board.path, error)
+    return LostWorker(board.worker_id, {}, _end_of(board, ""), started_at=board.changed_at)
 
 
 def _lost(board: Board) -> LostWorker:
@@ -58,7 +72,8 @@ def _lost(board: Board) -> LostWorker:
 
 
 def _moments(started: Mapping[str, Started]) -> dict[str, int]:
-    return {job_id: one.at for job_id, one in started.items()}
+    now = clock.now()  # later, or before the first one, no moment that is not damaged can be
+    return {job_id: min(max(one.at, 0), now) for job_id, one in started.items()}
 
 
 def _end_of(board: Board, stack: str) -> TaskError:
@@ -76,5 +91,8 @@ def _end_of(board: Board, stack: str) -> TaskError:
 def _how(status: int) -> str:
     if not status:
         return "nobody saw how"
-    code = os.waitstatus_to_exitcode(status)
-    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+    try:
+        code = os.waitstatus_to_exitcode(status)
+        return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"status {status}"

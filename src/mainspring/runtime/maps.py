@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from mainspring.backends.storage import Storage
@@ -10,6 +11,7 @@ from mainspring.core import clock
 from mainspring.core.chunks import spec_of
 from mainspring.core.jobs import Job, Outcome
 from mainspring.exceptions import StoreLocked
+from mainspring.maintenance.apart import Apart
 
 _MOST: Final = 20  # maps seen to at a time: each takes one round trip, and mostly no more
 
@@ -21,13 +23,18 @@ class Maps:
         self._maps: dict[str, str] = {}  # by row
         self._rows: Counter[str] = Counter()
         self._ended: set[str] = set()
+        self._each = Apart("Map")
 
     def claimed(self, jobs: Sequence[Job]) -> None:
-        """Take note of jobs that were claimed."""
-        for job in jobs:
-            if job.options is not None and (spec := spec_of(job.options)) is not None:
-                self._maps[job.id] = spec.map_id
-                self._rows[spec.map_id] += 1
+        """Take note of jobs that were claimed. Raises ``Unreadable``, before it has noted any."""
+        found = [
+            (job.id, spec.map_id)
+            for job in jobs
+            if job.options is not None and (spec := spec_of(job.options)) is not None
+        ]
+        for job_id, map_id in found:
+            self._maps[job_id] = map_id
+            self._rows[map_id] += 1
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Take note of outcomes that were settled, or dropped."""
@@ -64,7 +71,7 @@ class Maps:
         try:
             while ended:
                 with suppress(StoreLocked):  # by one who adds to it; the finisher comes back to it
-                    storage.finish_map(ended[-1], clock.now())
+                    self._each.do(ended[-1], partial(storage.finish_map, ended[-1], clock.now()))
                 ended.pop()
         finally:
             self._ended.update(ended)

@@ -24,7 +24,7 @@ from mainspring.backends.forking import fork
 from mainspring.backends.remote_storage import RemoteStorage
 from mainspring.backends.signal_handlers import handle
 from mainspring.core import registry
-from mainspring.runtime.board import boards
+from mainspring.runtime.boards import boards
 from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.supervisor import Supervisor
 

@@ -1,10 +1,9 @@
 """Recaller: tells running tasks whose claims are gone to end, and saves their progress."""
 
-from contextlib import suppress
 from typing import Final
 
 from mainspring.backends.storage import Storage
-from mainspring.exceptions import StoreLocked
+from mainspring.exceptions import StoreUnavailable
 from mainspring.maintenance.loop import Loop
 from mainspring.runtime.executor import Executor
 from mainspring.runtime.guard import Guard
@@ -31,7 +30,12 @@ class Recaller(Loop):
             for job in jobs:
                 if job.id not in held:
                     self._guard.cancel(job.id)
+        failure: StoreUnavailable | None = None
         for notes in list(self._executor.notes.by_job.values()):
-            with suppress(StoreLocked):  # next time, then; others have progress, too
+            try:
                 notes.save_progress()
+            except StoreUnavailable as error:  # it may be this one's that the store refuses
+                failure = error
+        if failure is not None:
+            raise failure
         return _INTERVAL

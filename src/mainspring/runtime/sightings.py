@@ -13,12 +13,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec import MsgspecError
+import msgspec
 
 from mainspring.core import clock, codec
 from mainspring.core.leases import Lease, Sightings
 from mainspring.runtime.own_folder import digest, folder
 
+_FORMAT: Final = 1
+_decode: Final = msgspec.json.Decoder(
+    tuple[int, str, float, float, list[tuple[str, int, int, float]]]
+).decode
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -38,12 +42,12 @@ class SightingsFile:
     def read(self) -> Sightings | None:
         """Return what was seen, by ``time.monotonic()``; None if nothing was since the boot."""
         try:
-            boot, looked_at, renewed_at, rows = codec.decode(self._path().read_bytes())
-            if boot != _boot():
+            number, boot, looked_at, renewed_at, rows = _decode(self._path().read_bytes())
+            if number > _FORMAT or boot != _boot():
                 return None
             since = {Lease(worker_id, heard, ends): at for worker_id, heard, ends, at in rows}
             return Sightings(since, looked_at, renewed_at)
-        except (OSError, ValueError, TypeError, MsgspecError):  # there is none, or it is damaged
+        except (OSError, ValueError, RecursionError):  # there is none, or it is damaged
             return None
 
     def write(self, seen: Sightings) -> None:
@@ -58,7 +62,7 @@ class SightingsFile:
             if not rows:
                 path.unlink(missing_ok=True)
                 return
-            written = codec.encode([_boot(), seen.looked_at, seen.renewed_at, rows])
+            written = codec.encode([_FORMAT, _boot(), seen.looked_at, seen.renewed_at, rows])
             # At once, so that nobody reads half of it.
             new = path.with_name(f"{path.name}-{os.getpid()}")
             try:

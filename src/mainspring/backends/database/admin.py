@@ -1,5 +1,7 @@
 """The admin: jobs and workers to look at, by those who have Django's permission to view them."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib import admin
@@ -9,6 +11,7 @@ from django.utils.html import format_html
 from mainspring.backends.database.models import RegisteredWorker, StoredJob, StoredMap
 from mainspring.backends.database.read_only_admin import ReadOnlyAdmin
 from mainspring.backends.database.schedule_admin import ScheduleEntryAdmin, ScheduleStateAdmin
+from mainspring.backends.unreadable_jobs import problem_of
 from mainspring.core.chunks import items_in, spec_of
 from mainspring.core.errors import TaskError
 from mainspring.core.jobs import Job
@@ -23,11 +26,31 @@ __all__ = [
 ]
 
 
+def _whatever_is_stored[A](show: Callable[[A, StoredJob], str]) -> Callable[[A, StoredJob], str]:
+    # Have one column that is damaged leave the others to be seen.
+    @wraps(show)
+    def shown(self: A, row: StoredJob) -> str:
+        try:
+            return show(self, row)
+        except Exception as error:  # noqa: BLE001 # whatever damaged JSON may lead to
+            return f"Cannot be read: {error}"
+
+    return shown
+
+
 @admin.register(StoredJob)
 class StoredJobAdmin(ReadOnlyAdmin[StoredJob]):
     """Jobs, the newest first."""
 
-    list_display = ("task_path", "state", "queue_name", "priority", "available_at", "id")
+    list_display = (
+        "task_path",
+        "state",
+        "queue_name",
+        "priority",
+        "available_at",
+        "is_readable",
+        "id",
+    )
     list_filter = ("state", "queue_name")
     search_fields = ("id", "task_path")
     ordering = ("-id",)
@@ -39,6 +62,7 @@ class StoredJobAdmin(ReadOnlyAdmin[StoredJob]):
         "backend",
         "state",
         "limit_group",
+        "problem",
         "call",
         "returned",
         "noted",
@@ -53,7 +77,18 @@ class StoredJobAdmin(ReadOnlyAdmin[StoredJob]):
     )
     readonly_fields = fields
 
+    @admin.display(description="readable", boolean=True)
+    def is_readable(self, row: StoredJob) -> bool:
+        """Whether this version can read the row."""
+        return problem_of(_job_of(row)) is None
+
+    @admin.display
+    def problem(self, row: StoredJob) -> str:
+        """Why this version cannot read the row."""
+        return str(problem_of(_job_of(row)) or "—")
+
     @admin.display(description="arguments")
+    @_whatever_is_stored
     def call(self, row: StoredJob) -> str:
         """The arguments, as in the source of a call; of a row of a map, those of its first one."""
         result = _result_of(row)
@@ -61,6 +96,7 @@ class StoredJobAdmin(ReadOnlyAdmin[StoredJob]):
         return f"{_how_many(row)}{', '.join(shown)}"
 
     @admin.display(description="return value")
+    @_whatever_is_stored
     def returned(self, row: StoredJob) -> str:
         """The return value of a successful call."""
         result = _result_of(row)
@@ -69,6 +105,7 @@ class StoredJobAdmin(ReadOnlyAdmin[StoredJob]):
         return f"{_how_many(row)}{result.return_value!r}"
 
     @admin.display(description="metadata")
+    @_whatever_is_stored
     def noted(self, row: StoredJob) -> str:
         """What the caller and the task have noted down, and how far the task is."""
         result = _result_of(row)
@@ -139,8 +176,12 @@ def _how_many(row: StoredJob) -> str:
 
 
 def _result_of(row: StoredJob) -> TaskResult[Any]:
+    return TaskResult.from_job(_job_of(row))
+
+
+def _job_of(row: StoredJob) -> Job:
     columns = {name: getattr(row, name) for name in Job._fields}
     for field in StoredJob._meta.get_fields():
         if isinstance(field, models.Field) and columns.get(field.name) is not None:
             columns[field.name] = field.get_prep_value(columns[field.name])
-    return TaskResult.from_job(Job(**columns))
+    return Job(**columns)

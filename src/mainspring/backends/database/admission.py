@@ -6,6 +6,7 @@ locks can only become less meanwhile, and no limit is ever exceeded. A slot is g
 looks next and finds its job over, whatever has ended it.
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
@@ -20,11 +21,13 @@ from mainspring.core import clock
 from mainspring.core.admission import Admitted, Candidate, Look, Seen
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import Outcome
-from mainspring.core.limits import bounds_of, short
+from mainspring.core.limits import known_bounds_of, short
 from mainspring.core.ordering import FAIR_EVERY
 
 if TYPE_CHECKING:
     from mainspring.backends.database.vendors.base import Dialect
+
+logger = logging.getLogger("mainspring")
 
 _NOBODY: Final = Admitted(0, None)
 _MOST_GROUPS: Final = 200  # that one transaction admits from
@@ -95,11 +98,11 @@ class Admission:
         As far as they are known here: those that are freed themselves are asked for. Of very many,
         some that chance chooses: the stager comes to the others.
         """
-        names = {bound.name for group in freed for bound in bounds_of(group)}
+        names = {bound.name for group in freed for bound in known_bounds_of(group)}
         groups = {
             group
             for group in self._waiting
-            if any(bound.name in names for bound in bounds_of(group))
+            if any(bound.name in names for bound in known_bounds_of(group))
         }
         if unknown := set(freed) - groups:
             with self._reading() as cursor:
@@ -154,6 +157,8 @@ class Admission:
     def _admit_locked(
         self, dialect: "Dialect", cursor: Any, look: Look, paused: Sequence[str], now: int
     ) -> Admitted:
+        for name in look.damaged:
+            logger.error("What is stored of the limit %r cannot be read: it begins anew", name)
         rooms = look.rooms()
         chosen: list[Candidate] = []
         if rooms:

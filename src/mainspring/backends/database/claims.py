@@ -206,7 +206,10 @@ class Batch(NamedTuple):
 
     def jobs(self) -> list[Job]:
         """Return the jobs in their order: left to when others may write again."""
-        self.rows.sort(key=self.order)
+        try:
+            self.rows.sort(key=self.order)
+        except TypeError:  # SQLite keeps text in a column of numbers
+            self.rows.sort(key=_whatever_they_are(self.order))
         return [
             Job(
                 job_id,
@@ -247,6 +250,20 @@ class Batch(NamedTuple):
                 errors,
             ) in self.rows
         ]
+
+
+def _whatever_they_are(order: "Callable[[Row], Any]") -> "Callable[[Row], Any]":
+    # Rows that have no place in the order come last.
+    def key(row: "Row") -> tuple[bool, Any]:
+        try:
+            priority, moment = order(row)
+        except TypeError:
+            return True, (0, 0)
+        if not isinstance(priority, int | float) or not isinstance(moment, int | float):
+            return True, (0, 0)
+        return False, (priority, moment)
+
+    return key
 
 
 def newest_first(row: "Row") -> tuple[int, int]:

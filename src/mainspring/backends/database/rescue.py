@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from mainspring.backends.database.skipping import ready_moments
-from mainspring.backends.storage import LostWorker, Rescued, lease_ended, rescue_from
+from mainspring.backends.rescuing import rescue_from
+from mainspring.backends.storage import LostWorker, Rescued, lease_ended
 from mainspring.core.jobs import NEW_COLUMNS, Job, Outcome, Worker
 from mainspring.core.leases import Lease
 from mainspring.core.policy import Policy
@@ -58,7 +59,7 @@ class LostJobs:
         if begun < self._next_orphans:
             return []
         cursor.execute(dialect.sql("orphans"), (self._backend,))
-        orphans = {token for (token,) in cursor.fetchall()}
+        orphans = {token for (token,) in cursor.fetchall() if token is not None}  # it is damaged
         # Beside a transaction that stays open for long, a look may walk over millions of claims.
         took = time.monotonic() - begun
         self._next_orphans = begun + took * _SHARE if took > _LONG else 0.0

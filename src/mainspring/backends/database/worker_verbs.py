@@ -16,6 +16,7 @@ from mainspring.backends.storage import LostWorker, Pruned, Rescued, Staged
 from mainspring.core.admission import Admitted
 from mainspring.core.clock import SECOND
 from mainspring.core.clock import now as clock_now
+from mainspring.core.formats import aside_at
 from mainspring.core.ids import first_id_at
 from mainspring.core.jobs import Job, Outcome, State, Worker
 from mainspring.core.leases import Lease
@@ -23,6 +24,7 @@ from mainspring.exceptions import StoreLocked, StoreRefused, StoreUnavailable
 
 _STAGE_STEP: Final = 1000
 _METADATA_TRIES: Final = 5
+_FINAL: Final = frozenset(state for state in State if state.is_final)
 
 
 class WorkerVerbs(DatabaseAccess):
@@ -229,16 +231,27 @@ class WorkerVerbs(DatabaseAccess):
         rescued: list[Rescued] = []
         with self._reading() as cursor:
             gone = self._lost.find(self._dialect, cursor, lost) if lost else []
+        failures: list[StoreUnavailable] = []
         for worker, end, lease in gone:
-            with self._writing() as cursor:
-                rescued += self._lost.rescue_from(self._dialect, cursor, worker, end, now, lease)
+            try:  # each by itself: one whose jobs somebody has locked keeps no other one waiting
+                with self._writing() as cursor:
+                    rescued += self._lost.rescue_from(
+                        self._dialect, cursor, worker, end, now, lease
+                    )
+            except StoreUnavailable as error:
+                failures.append(error)
         with self._reading() as cursor:
             orphans = self._lost.find_orphans(self._dialect, cursor, now)
         for worker, end in orphans:
-            with self._writing() as cursor:
-                rescued += self._lost.rescue_jobs(self._dialect, cursor, worker, end, now)
+            try:
+                with self._writing() as cursor:
+                    rescued += self._lost.rescue_jobs(self._dialect, cursor, worker, end, now)
+            except StoreUnavailable as error:
+                failures.append(error)
         if rescued:
             self._notify()
+        elif failures:
+            raise failures[0]
         return rescued
 
     def find_blocker(self) -> int | None:
@@ -258,6 +271,13 @@ class WorkerVerbs(DatabaseAccess):
             self._dialect.ready_again((due_from, now), are_ends=True)
             self._notify()
         return Staged(staged, next_at, has_held)
+
+    def restore(self, readable: int) -> int:
+        """See :meth:`Storage.restore`."""
+        with self._writing() as cursor:
+            wanted = (self._backend, aside_at(1), aside_at(readable))
+            cursor.execute(self._dialect.sql("restore"), wanted)
+            return int(cursor.rowcount)
 
     def admit(self, now: int, freed: Collection[str] | None = None) -> Admitted:
         """See :meth:`Storage.admit`."""
@@ -294,7 +314,7 @@ class WorkerVerbs(DatabaseAccess):
         old = [
             job_id
             for job_id, backend, state, finished_at in rows
-            if backend == self._backend and State(state).is_final and finished_at < before
+            if backend == self._backend and state in _FINAL and (finished_at or 0) < before
         ]
         if old or any(maps):
             with self._writing() as cursor:

@@ -1,0 +1,6 @@
+-- restore: make what was set aside for a newer version due, where this one can read it.
+-- Inputs: $1 the backend, $2 the first and $3 the last of the moments that stand for formats.
+-- Result: the row count.
+UPDATE mainspring_job_live
+SET available_at = COALESCE(run_after, enqueued_at)
+WHERE state = 0 AND backend = $1 AND available_at BETWEEN $2 AND $3
