@@ -119,6 +119,7 @@ class Stall:
             return
         self._next_look = now + _NEXT_LOOK
         with suppress(StoreUnavailable):  # which the next look meets as well
+            self._storage.require_visible(*self._awaited)
             self._look_for_workers(now)
             if self._is_long:  # what was enqueued just now may wait for others, a moment
                 self._look_for_slots()

@@ -15,6 +15,7 @@ from mainspring.backends.database.answers import Answer
 from mainspring.backends.database.claims import ClaimSize, Demand
 from mainspring.backends.database.connections import WorkerConnections
 from mainspring.backends.database.doubts import Doubts
+from mainspring.backends.database.patience import is_in_transaction, let_go
 from mainspring.backends.database.rescue import LostJobs
 from mainspring.backends.database.vendors import Dialect, dialect_of
 from mainspring.backends.storage import Storage
@@ -125,13 +126,13 @@ class DatabaseAccess(Storage):
 
     @contextmanager
     def _own_connection(self) -> Iterator[BaseDatabaseWrapper]:
-        with self._explained(), self._dialect.gate:
+        with self._dialect.gate:
             try:
                 yield self._own.get()
-            except (DatabaseError, InterfaceError):
+            except (DatabaseError, InterfaceError) as error:
                 # What was wrong may end for new connections only: a file's rights, for one.
                 self._own.close()
-                raise
+                raise self._dialect.failure(error) from error
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -140,4 +141,10 @@ class DatabaseAccess(Storage):
         except transaction.TransactionManagementError:  # the caller's transaction is broken
             raise
         except (DatabaseError, InterfaceError) as error:
+            connection = connections[self._alias]
+            if is_in_transaction(connection):
+                if self._dialect.is_conflict(error):  # the caller's to do again, whole
+                    raise
+                if self._dialect.is_read_only(error):
+                    let_go(connection)
             raise self._dialect.failure(error) from error

@@ -10,10 +10,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mainspring.backends.database import unique
 from mainspring.backends.database.access import DatabaseAccess
-from mainspring.backends.database.patience import is_in_transaction, patiently
+from mainspring.backends.database.patience import is_in_transaction, patiently, unhindered
 from mainspring.backends.database.storing import store, store_as_made
 from mainspring.backends.database.vendors.base import Row
-from mainspring.backends.database.visibility import hidden_because
+from mainspring.backends.database.visibility import (
+    find_out,
+    has_ended_in_conflict,
+    hidden_because,
+)
 from mainspring.backends.storage import Stats
 from mainspring.backends.wait_storage import Pulse, Watch
 from mainspring.core.chunks import MapRecord
@@ -111,13 +115,14 @@ class CallerVerbs(DatabaseAccess):
         return cancelled
 
     def _cancel_patiently(self, connection: BaseDatabaseWrapper, ids: list[str]) -> list[str]:
+        cancel, dialect = partial(self._cancel, connection, ids), self._dialect
         for _ in range(_TRIES - 1):
             try:
-                return self._cancel(connection, ids)
+                return unhindered(connection, dialect, cancel)
             except DatabaseError as error:  # a worker settles one of them at the same moment
-                if not self._dialect.is_transient(error):
+                if not dialect.is_transient(error) or has_ended_in_conflict(connection, dialect):
                     raise
-        return self._cancel(connection, ids)
+        return unhindered(connection, dialect, cancel)
 
     def _cancel(self, connection: BaseDatabaseWrapper, ids: list[str]) -> list[str]:
         now, cancelled, has_limits = clock_now(), list[str](), False
@@ -163,7 +168,8 @@ class CallerVerbs(DatabaseAccess):
     def require_visible(self, name: str, watched_id: str | None, map_id: str | None) -> None:
         """See :meth:`Storage.require_visible`."""
         connection = connections[self._alias]
-        if not is_in_transaction(connection):
+        dialect = self._dialect
+        if not is_in_transaction(connection) and not dialect.may_be_behind(connection):
             return
         if map_id is not None:
             params: tuple[Any, ...] = ("find_map", (map_id, self._backend))
@@ -172,9 +178,10 @@ class CallerVerbs(DatabaseAccess):
             params = ("get_results", (self._dialect.ids([watched_id or ""]), self._backend))
             ended_at = Job._fields.index("finished_at")
         with self._explained():
-            why = hidden_because(
-                connection, self._dialect, lambda it: self._rows(it, *params), ended_at
-            )
+            if not is_in_transaction(connection):
+                find_out(connection, dialect, lambda it: self._rows(it, *params))
+                return
+            why = hidden_because(connection, dialect, lambda it: self._rows(it, *params), ended_at)
         if why:
             raise transaction.TransactionManagementError(
                 f"{name} cannot be waited for in this transaction on the database "
@@ -195,13 +202,24 @@ class CallerVerbs(DatabaseAccess):
         return self._write("resume", self._backend, queue)
 
     def _write(self, name: str, *params: Any) -> bool:
-        with self._explained(), connections[self._alias].cursor() as cursor:
+        return self._do(lambda: self._execute(name, *params))
+
+    def _do[T](self, write: Callable[[], T]) -> T:
+        with self._explained():
+            return unhindered(connections[self._alias], self._dialect, write)
+
+    def _execute(self, name: str, *params: Any) -> bool:
+        with connections[self._alias].cursor() as cursor:
             cursor.execute(self._dialect.sql(name), params)
             return bool(cursor.rowcount)
 
     def _read(self, name: str, *params: Any) -> list[Row]:
-        connection = connections[self._alias]
+        connection, dialect = connections[self._alias], self._dialect
         with self._explained():
+            is_behind = dialect.behind and id(connection.connection) in dialect.behind
+            if is_behind and not is_in_transaction(connection):
+                with dialect.apart(connection):
+                    return self._rows(connection, name, params)
             try:
                 return self._rows(connection, name, params)
             except (DatabaseError, InterfaceError) as error:

@@ -29,12 +29,15 @@ def patiently[T](
         try:
             if failure is not None:
                 raise failure
-            return attempt(is_again)
+            done = attempt(is_again)
         except (DatabaseError, InterfaceError) as error:
             failure = None
             # Within a transaction, what was read before may be out of date: not ours to retry.
             if is_in_transaction(connection) or time.monotonic() > end:
                 raise
+            if dialect.is_behind(error):
+                with dialect.apart(connection):
+                    return patiently(connection, dialect, attempt)
             if dialect.is_transient(error):
                 continue
             if not dialect.has_lost_connection(error):
@@ -43,6 +46,43 @@ def patiently[T](
             connection.close()
             is_again = True
             end = time.monotonic()
+        else:
+            dialect.caught_up(connection)
+            return done
+
+
+def unhindered[T](connection: BaseDatabaseWrapper, dialect: Dialect, attempt: Callable[[], T]) -> T:
+    """Return what ``attempt`` returns, which is not to be done twice.
+
+    Where the connection is what hinders it, and it had no effect, it is done on another one.
+    """
+    try:
+        done = attempt()
+    except (DatabaseError, InterfaceError) as error:
+        if is_in_transaction(connection):
+            raise
+        if dialect.is_behind(error):
+            with dialect.apart(connection):
+                return attempt()
+        if not dialect.has_lost_connection(error):
+            raise
+        connection.close()
+        if not dialect.is_read_only(error):
+            raise
+        return attempt()
+    dialect.caught_up(connection)
+    return done
+
+
+def let_go(connection: BaseDatabaseWrapper) -> None:
+    """Have a connection whose transaction cannot go on be used no more after it.
+
+    Where the caller may go on after a savepoint, that is at the end of its request.
+    """
+    if connection.savepoint_ids:
+        connection.close_at = time.monotonic()
+    else:
+        connection.close()
 
 
 def is_in_transaction(connection: BaseDatabaseWrapper) -> bool:

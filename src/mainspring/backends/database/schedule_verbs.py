@@ -12,11 +12,15 @@ class ScheduleVerbs(CallerVerbs):
 
     def pause_schedule(self, name: str) -> bool:
         """See :meth:`Storage.pause_schedule`."""
-        with transaction.atomic(self._alias):
-            if self._write("pause_schedule", self._backend, name):
-                return True
-            now = clock_now()
-            return self._write("add_paused_schedule", self._backend, name, "", 0, now, now, True)
+        backend, now = self._backend, clock_now()
+
+        @transaction.atomic(self._alias)
+        def pause() -> bool:
+            return self._execute("pause_schedule", backend, name) or self._execute(
+                "add_paused_schedule", backend, name, "", 0, now, now, True
+            )
+
+        return self._do(pause)
 
     def resume_schedule(self, name: str) -> bool:
         """See :meth:`Storage.resume_schedule`."""

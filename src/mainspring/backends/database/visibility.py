@@ -7,6 +7,7 @@ from typing import Final
 from django.db import DatabaseError, Error, InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from mainspring.backends.database.patience import is_in_transaction
 from mainspring.backends.database.vendors import Dialect
 from mainspring.backends.database.vendors.base import Row
 
@@ -26,6 +27,25 @@ def keeps_snapshot(connection: BaseDatabaseWrapper, dialect: Dialect) -> bool:
         cursor.execute(dialect.sql("isolation"))
         level: str = cursor.fetchone()[-1]
     return not level.lower().startswith("read")
+
+
+def has_ended_in_conflict(connection: BaseDatabaseWrapper, dialect: Dialect) -> bool:
+    """Return True if nothing that is tried again in the caller's transaction can pass."""
+    return is_in_transaction(connection) and (
+        connection.needs_rollback or keeps_snapshot(connection, dialect)
+    )
+
+
+def find_out(connection: BaseDatabaseWrapper, dialect: Dialect, read: Read) -> None:
+    """Find out whether an open read of the caller's keeps its connection in the past.
+
+    Outside a transaction. If it does, what is read later is read on another connection.
+    """
+    seen = read(connection)
+    with dialect.apart(connection):
+        is_behind = read(connection) != seen and read(connection) != seen
+    if not is_behind:
+        dialect.caught_up(connection)
 
 
 def hidden_because(

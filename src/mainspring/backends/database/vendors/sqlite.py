@@ -41,6 +41,12 @@ _LONGEST_GAP: Final = 0.01
 
 _gate: Final = Gate()
 
+_BEHIND: Final = (
+    "was written to by others since this connection began to read: in a transaction that reads "
+    'before it writes, set "transaction_mode": "IMMEDIATE" in OPTIONS of DATABASES; else read an '
+    "iterator() or a cursor that is still open to its end, or close it, before you write"
+)
+
 _EXPLANATIONS: Final = (
     ("locked", "is locked by another writer; close whatever holds a transaction open"),
     ("full", "cannot grow, as the disk is full; free some space"),
@@ -64,6 +70,7 @@ class SQLiteDialect(Dialect):
         super().__init__(connection, backend, options)
         self._claims = Claims(backend, options.order)
         self._began_at = self._free_until = 0.0
+        self.behind: set[int] = set()
         self._path = _path_of(connection)
         self._insert = self.sql("enqueue").replace("%s", "?")
         self._wakeup: Wakeup = (
@@ -160,6 +167,7 @@ class SQLiteDialect(Dialect):
             connection.connection.execute(self._insert, row)
         except sqlite3.Error:
             return False
+        self.caught_up(connection)
         if not connection.in_atomic_block:
             self._wakeup.notify()
         return True
@@ -234,6 +242,8 @@ class SQLiteDialect(Dialect):
         """Return one line for the errors that a healthy program can meet."""
         text = str(error)
         name = f"The SQLite database {self.alias!r}"
+        if self.is_behind(error):
+            return f"{name} {_BEHIND} ({text})."
         for sign, explanation in _EXPLANATIONS:
             if sign in text:
                 return f"{name} {explanation} ({text})."
@@ -241,7 +251,41 @@ class SQLiteDialect(Dialect):
 
     def is_transient(self, error: Exception) -> bool:
         """Whether another writer was only in the way."""
-        return "locked" in str(error)
+        return _is_locked(error)
+
+    def is_conflict(self, error: Exception) -> bool:
+        """Return False: whoever holds the lock for too long is to be named."""
+        return False
+
+    def is_behind(self, error: Exception) -> bool:
+        """Return True if somebody has written since the connection's open read began."""
+        return _is_behind(error)
+
+    def may_be_behind(self, connection: BaseDatabaseWrapper) -> bool:
+        """Return True for a file: a cursor that is not read to its end keeps what it saw first."""
+        return self._path is not None and connection.connection is not None
+
+    def caught_up(self, connection: BaseDatabaseWrapper) -> None:
+        """Forget that a connection was behind: it has written."""
+        if self.behind:
+            self.behind.discard(id(connection.connection))
+
+    @contextmanager
+    def apart(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """Give Django's connection another one of the driver's for a moment.
+
+        What the caller has not read to its end stays open on its own.
+        """
+        other = connection.copy()
+        other.inc_thread_sharing()
+        other.ensure_connection()
+        own, connection.connection = connection.connection, other.connection
+        try:
+            yield
+        finally:
+            connection.connection = own
+            self.behind.add(id(own))
+            other.close()
 
     def find_blocker(self) -> int | None:
         """Ask the kernel who holds the file's lock for writing, where it tells."""
@@ -314,7 +358,7 @@ def _lock(execute: Callable[[str], Any], begin: Callable[[], Any], patience: int
             try:
                 begin()
             except OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > end:
+                if not _is_locked(error) or time.monotonic() > end:
                     raise
             else:
                 return
@@ -323,6 +367,15 @@ def _lock(execute: Callable[[str], Any], begin: Callable[[], Any], patience: int
             pause = min(pause * 1.5, _LONGEST_STEP)
     finally:
         execute(f"PRAGMA busy_timeout = {patience}")
+
+
+def _is_locked(error: Exception) -> bool:
+    return "locked" in str(error) and not _is_behind(error)
+
+
+def _is_behind(error: BaseException) -> bool:
+    # To wait is in vain: what the connection reads stays as old as it is.
+    return getattr(error.__cause__ or error, "sqlite_errorname", "") == "SQLITE_BUSY_SNAPSHOT"
 
 
 def _path_of(connection: Any) -> Path | None:

@@ -1,14 +1,20 @@
 """What the errors of a database mean."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from django.db import DataError, IntegrityError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mainspring.exceptions import StoreLocked, StoreRefused, StoreUnavailable
 
 
 class Trouble(ABC):
     """What a dialect knows of its database's errors."""
+
+    behind: Collection[int] = ()
+    """The ids of drivers' connections that have last been found behind: see :meth:`is_behind`."""
 
     @abstractmethod
     def explain(self, error: Exception) -> str:
@@ -38,6 +44,36 @@ class Trouble(ABC):
     def has_lost_connection(self, error: Exception) -> bool:
         """Whether the connection is gone, so that a new one may do."""
         return False
+
+    def is_read_only(self, error: Exception) -> bool:
+        """Return True if the server refused to write, and did nothing, as a standby does.
+
+        After a failover, a new connection leads to another server.
+        """
+        return False
+
+    def is_conflict(self, error: Exception) -> bool:
+        """Return True if a transaction has failed that may pass if it is done again, whole."""
+        return self.is_transient(error) and not self.is_locked_out(error)
+
+    def is_behind(self, error: Exception) -> bool:
+        """Return True if the connection cannot write, as it reads what others have changed since.
+
+        Outside a transaction, that is where the caller has not read a result to its end.
+        """
+        return False
+
+    def may_be_behind(self, connection: BaseDatabaseWrapper) -> bool:
+        """Return True if an open read may keep a connection in the past, outside a transaction."""
+        return False
+
+    def caught_up(self, connection: BaseDatabaseWrapper) -> None:  # noqa: B027
+        """Forget that a connection was behind."""
+
+    @contextmanager
+    def apart(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """Have ``connection`` use another connection to its database during the block."""
+        yield
 
     def find_blocker(self) -> int | None:
         """See :meth:`Storage.find_blocker`."""

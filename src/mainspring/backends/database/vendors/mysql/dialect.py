@@ -359,9 +359,8 @@ class MySQLDialect(Dialect):
         """Whether a statement or a value was too large, or no value of its column."""
         return super().is_refusal(error) or errors.is_refusal(error)
 
-    def has_lost_connection(self, error: Exception) -> bool:
-        """Whether the server has gone away, or the connection to it."""
-        return errors.is_lost(error)
+    has_lost_connection = staticmethod(errors.is_lost)
+    is_read_only = staticmethod(errors.is_read_only)
 
     # Waking
 

@@ -10,6 +10,9 @@ COLLISIONS: Final = frozenset({1020, 1205, 1213})
 LOST: Final = frozenset({1053, 1927, 2006, 2013, 2055, 4031})
 """The server has gone away, or has closed the connection."""
 
+READ_ONLY: Final = frozenset({1290, 1792, 1836})
+"""The server, or the session, takes no writes."""
+
 _LOCK_TIMEOUT: Final = 1205
 _REFUSALS: Final = frozenset({1118, 1153, 1301, 2020})
 """The row, the statement or a value is too large."""
@@ -27,7 +30,7 @@ _EXPLANATIONS: Final = (
         "takes no statement as large as this; raise its max_allowed_packet to twice MAX_PAYLOAD",
     ),
     ({1021, 1114}, "cannot grow, as the disk is full; free some space"),
-    ({1290, 1792, 1836}, "is read-only, as a replica is; connect to the primary"),
+    (READ_ONLY, "is read-only, as a replica is; connect to the primary"),
     ({1044, 1045, 1142, 1143, 1227, 1698}, f"refuses this user; {_GRANT}"),
     ({1665}, "cannot log what it does; set binlog_format to ROW or MIXED"),
     ({1205}, "is locked by another transaction; end whatever holds one open"),
@@ -60,8 +63,13 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection is of no more use."""
-    return isinstance(error, InterfaceError) or number_of(error) in LOST
+    """Whether the connection is of no more use: the server has gone away, or is a replica now."""
+    return isinstance(error, InterfaceError) or number_of(error) in LOST or is_read_only(error)
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether a replica, or what was the primary before a failover, has refused to write."""
+    return number_of(error) in READ_ONLY
 
 
 def explanation_of(error: BaseException) -> str:

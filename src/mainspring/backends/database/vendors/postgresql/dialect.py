@@ -15,7 +15,7 @@ from django.db import OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error, InterfaceError
 from psycopg import Connection, RawCursor
-from psycopg.errors import LockNotAvailable, SerializationFailure
+from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction, SerializationFailure
 from psycopg.pq import Format
 
 from mainspring.backends.database.claims import Batch, Wanted
@@ -328,7 +328,11 @@ class PostgresDialect(AdmittingDialect):
 
     def has_lost_connection(self, error: Exception) -> bool:
         """Whether the server has gone away, or the connection to it."""
-        return isinstance(error, OperationalError | InterfaceError)
+        return isinstance(error, OperationalError | InterfaceError) or self.is_read_only(error)
+
+    def is_read_only(self, error: Exception) -> bool:
+        """Return True for a standby, and for what was the primary before a failover."""
+        return isinstance(error.__cause__, ReadOnlySqlTransaction)
 
     # Waking
 
