@@ -379,3 +379,33 @@ print(list(ends.map(range(4)).values()))
 """)
     statuses = [3, 1, 0]
     assert printed == [str(statuses), str(statuses * 3), str([-signal.SIGTERM] * 4)]
+
+
+ENQUEUES = """
+@task(timeout=0.4)
+def enqueues():
+    while True:
+        for _ in range(1000):
+            same.enqueue(1)
+
+@task(timeout=0.4)
+def swallows():
+    try:
+        while True:
+            time.sleep(0.01)
+    except OSError:
+        return os.getpid()
+"""
+
+
+def test_a_timeout_in_the_midst_of_a_verb_ends_the_call_alone(start: Started) -> None:
+    """A TaskTimeout is an OSError, and does not mean here that the queue is gone."""
+    script = start(
+        ENQUEUES
+        + "results = [one.enqueue() for one in (enqueues, swallows)]\n"
+        + "results = [one.wait(timeout=30) for one in results]\n"
+        + "for one in results:\n"
+        + "    print(one.attempts, [e.exception_class_path for e in one.errors])\n"
+    )
+    printed, failed = script.communicate(timeout=60)
+    assert printed.splitlines() == ["1 ['mainspring.exceptions.TaskTimeout']"] * 2, failed

@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from contextlib import contextmanager
 from datetime import UTC, timedelta
 from types import SimpleNamespace
@@ -401,3 +403,28 @@ def test_what_has_finished_is_not_cancelled():
     result = tasks.add.enqueue(1)
     assert not result.cancel()
     assert not asyncio.run(result.acancel())
+
+
+class Big:
+    pass
+
+
+big = weakref.WeakSet()
+
+
+@task
+def fails_with_much():
+    much = Big()
+    big.add(much)
+    raise ValueError(f"with {type(much).__name__}")
+
+
+def test_nothing_of_a_failed_call_is_alive_after_it(monkeypatch):
+    monkeypatch.setattr(logging.getLogger("django.tasks"), "disabled", True)  # pytest keeps records
+    gc.disable()
+    try:
+        result = fails_with_much.enqueue()
+        assert result.status == TaskResultStatus.FAILED
+        assert len(big) == 0
+    finally:
+        gc.enable()
