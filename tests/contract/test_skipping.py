@@ -23,6 +23,7 @@ from tests.contract.jobs import (
     deferred,
     died,
     enqueued,
+    failed,
     ids,
     in_order,
     registered,
@@ -214,6 +215,38 @@ def test_what_one_process_releases_others_find_at_once(storage: Storage, store: 
         found += other.claim(worker, ALL, 10)
         assert time.monotonic() < deadline
     assert set(ids(found)) == set(ids(taken[3:5]))
+
+
+def test_staged_jobs_are_skipped_and_late_ones_found(storage: Storage, clock: Clock) -> None:
+    storage.enqueue([deferred(10), deferred(20)])
+    assert storage.stage(START + DAY).staged == 2
+    assert storage.stage(START + DAY).next_at is None
+    assert storage._dialect.due_from() > START + DAY  # type: ignore[attr-defined]
+    late = deferred(15)
+    storage.enqueue([late])
+    assert storage.stage(START + DAY).next_at is None
+    clock.now += CHECK_AFTER
+    assert storage.stage(START + DAY).staged == 1
+    assert late.id in ids(storage.claim(registered(storage), ALL, 10))
+
+
+def test_a_deferred_job_to_come_is_staged_when_it_is_due(storage: Storage) -> None:
+    tomorrow = time.time_ns() // 1000 - START + DAY
+    assert storage.stage(START).next_at is None
+    storage.enqueue([deferred(tomorrow + at) for at in (5, 0)])
+    assert storage.stage(START).next_at == START + tomorrow
+    assert storage.stage(START + tomorrow).staged == 1
+    assert storage.stage(START + tomorrow + 10).staged == 1
+
+
+def test_a_retry_that_was_stored_late_is_found_at_once(storage: Storage) -> None:
+    worker = registered(storage)
+    enqueued(storage, 0)
+    (taken,) = storage.claim(worker, ALL, 1)
+    assert storage.stage(START + DAY).next_at is None
+    assert storage.settle(worker, [failed(taken, worker, retry_after=0)]) == []
+    assert storage.stage(START + DAY).staged == 1
+    assert ids(storage.claim(worker, ALL, 1)) == [taken.id]
 
 
 def test_claims_of_two_processes_take_each_job_once(storage: Storage, store: Store) -> None:

@@ -28,6 +28,8 @@ SLACK: Final = SECOND // 4
 _QUEUE: Final = 4  # in a row
 _MOST_TOLD: Final = 100  # ranges, as a notification takes up to 8,000 bytes
 _MOST_RANGES: Final = 16
+_WAITING: Final = frozenset({State.READY, State.SCHEDULED})
+_LEVEL: Final = 0  # of all deferred jobs, which are staged whatever their priority
 
 
 class Source(NamedTuple):
@@ -48,6 +50,7 @@ class Skipping:
         self._asked: tuple[Source, ...] = ()
         self._untold: list[tuple[int, int]] = []
         self._levels: set[int] = set()
+        self._deferred = Stretches()
 
     def begin(self, levels: Collection[int] = ()) -> None:
         """Skip from now on; ``levels`` are priorities in which there is much to skip."""
@@ -62,6 +65,7 @@ class Skipping:
         with self._lock:
             self.is_on = False
             self._stretches, self._levels, self._asked, self._untold = {}, set(), (), []
+            self._deferred = Stretches()
 
     def asked(self, sources: Sequence[Source]) -> None:
         """Take note of what the worker claims from, for :meth:`look`."""
@@ -125,9 +129,28 @@ class Skipping:
 
     def _reopen(self, ranges: Sequence[tuple[int, int]]) -> None:
         with self._lock:
-            for stretches in self._stretches.values():
+            for stretches in (*self._stretches.values(), self._deferred):
                 for first, last in ranges:
                     stretches.reopen(None, first, last)
+
+    def due_from(self) -> int:
+        """Return the moment from which deferred jobs are to be looked for."""
+        if not self.is_on:
+            return LOWEST
+        with self._lock:
+            self._deferred.know([_LEVEL])
+            spans = self._deferred.spans(newest_first=False, now=time.monotonic())
+        return min(span.first for span in spans if span.is_level and span.top == _LEVEL)
+
+    def none_due(self, due_from: int, next_at: int | None) -> None:
+        """Take note that there is none from ``due_from`` to before ``next_at``; None: at all."""
+        if not self.is_on:
+            return
+        spans, found = [Span(_LEVEL, HIGHEST, _LEVEL, due_from)], [(_LEVEL, next_at or 0)]
+        until, is_none = clock.now() - SLACK, next_at is None
+        with self._lock:
+            now = time.monotonic()
+            self._deferred.passed(spans, [] if is_none else found, False, is_none, until, now)
 
     def passed(
         self,
@@ -204,5 +227,5 @@ def _ranges(moments: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def ready_moments(outcomes: "Iterable[Outcome | Job]") -> list[int]:
-    """Return when those became available that are ready once more."""
-    return [one.available_at for one in outcomes if one.state == State.READY]
+    """Return when those became or become available that are ready or deferred once more."""
+    return [one.available_at for one in outcomes if one.state in _WAITING]

@@ -265,7 +265,7 @@ class WorkerVerbs(DatabaseAccess):
             return Staged(0, next_at, has_held)
         due_from = next_at
         with self._writing() as cursor:
-            staged = self._dialect.stage(cursor, now, _STAGE_STEP)
+            staged = self._dialect.stage(cursor, due_from, now, _STAGE_STEP)
             next_at, has_held = self._next_scheduled(cursor)
         if staged:
             self._dialect.ready_again((due_from, now), are_ends=True)
@@ -296,8 +296,10 @@ class WorkerVerbs(DatabaseAccess):
         return tuple(name for (name,) in cursor.fetchall())
 
     def _next_scheduled(self, cursor: Any) -> tuple[int | None, bool]:
-        cursor.execute(self._dialect.sql("next_scheduled"), (self._backend,))
+        due_from = self._dialect.due_from()
+        cursor.execute(self._dialect.sql("next_scheduled"), (self._backend, due_from))
         next_at, has_held = cursor.fetchone()
+        self._dialect.none_due(due_from, next_at)
         return next_at, bool(has_held)
 
     def prune(self, before: int, limit: int) -> Pruned:

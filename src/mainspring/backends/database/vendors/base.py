@@ -13,6 +13,7 @@ from django.db.transaction import Atomic, TransactionManagementError
 
 from mainspring.backends.database.claims import Batch, Wanted
 from mainspring.backends.database.statements import statement
+from mainspring.backends.database.stretches import LOWEST
 from mainspring.backends.database.vendors.trouble import Trouble
 from mainspring.backends.database.vendors.waking import Waking
 from mainspring.backends.transactions import Noted, as_rows
@@ -204,8 +205,11 @@ class Dialect(Waking, Trouble):
         return -1 if self.order == "lifo" else 1
 
     @abstractmethod
-    def stage(self, cursor: Any, now: int, most: int) -> int:
-        """Make up to ``most`` deferred jobs that are due ready or held; return how many."""
+    def stage(self, cursor: Any, due_from: int, now: int, most: int) -> int:
+        """Make up to ``most`` deferred jobs that are due ready or held; return how many.
+
+        None is due before ``due_from``.
+        """
 
     def hold(self, cursor: Any, ids: Sequence[str], is_own: bool = False) -> None:
         """Have stored jobs wait that are held; on the caller's connection or on our own."""
@@ -310,6 +314,13 @@ class Dialect(Waking, Trouble):
 
         ``are_ends``: or in between.
         """
+
+    def due_from(self) -> int:
+        """Return the moment from which deferred jobs are to be looked for."""
+        return LOWEST
+
+    def none_due(self, due_from: int, next_at: int | None) -> None:
+        """Take note that there is none from ``due_from`` to before ``next_at``; None: at all."""
 
     def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
         """Return whether any job is ready, or is due until ``soon``, and the newest held one."""

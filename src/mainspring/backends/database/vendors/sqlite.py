@@ -172,7 +172,7 @@ class SQLiteDialect(Dialect):
             self._wakeup.notify()
         return True
 
-    def stage(self, cursor: Any, now: int, most: int) -> int:
+    def stage(self, cursor: Any, due_from: int, now: int, most: int) -> int:
         """Hold what has limits, then stage all: what is due stays the same under the lock."""
         cursor.execute(self.sql("hold_due"), (self.backend, now, most, self.sign))
         cursor.execute(self.sql("stage"), (self.backend, now, most))

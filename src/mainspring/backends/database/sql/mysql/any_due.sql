@@ -1,5 +1,5 @@
 -- wake: do as any_ready, but do not look for ready jobs.
--- Inputs: the backend, until when a deferred job is to be looked after.
+-- Inputs: the backend, from when and until when a deferred job is to be looked after.
 -- Result: whether any is soon due; the id of the newest job that waits for limits, of any backend,
 --   or NULL.
 SELECT
@@ -7,11 +7,11 @@ SELECT
         (
             SELECT available_at
             FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_available)
-            WHERE state = 0 AND backend = asked.backend
+            WHERE state = 0 AND backend = asked.backend AND available_at >= asked.first
             ORDER BY available_at
             LIMIT 1
         ),
         asked.soon + 1
     ),
     (SELECT max(id) FROM mainspring_held)
-FROM (SELECT %s AS backend, %s AS soon) AS asked
+FROM (SELECT %s AS backend, %s AS first, %s AS soon) AS asked

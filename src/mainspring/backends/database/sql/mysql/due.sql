@@ -1,9 +1,9 @@
 -- stage: choose deferred jobs that are due, the longest due first.
--- Inputs: the backend, now, how many.
+-- Inputs: the backend, the moment from which to look, now, how many.
 -- Result: id, whether it has limits; locked, and none that others have.
 SELECT id, limit_group IS NOT NULL
 FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_available)
-WHERE state = 0 AND backend = %s AND available_at <= %s
+WHERE state = 0 AND backend = %s AND available_at BETWEEN %s AND %s
 ORDER BY available_at
 LIMIT %s
 FOR UPDATE SKIP LOCKED

@@ -1,11 +1,11 @@
 -- stage: find out when the next deferred job is due, and whether any job waits for limits.
--- Inputs: the backend.
+-- Inputs: the backend, the moment from which to look.
 -- Result: the moment, or NULL; whether.
 SELECT
     (
         SELECT available_at
         FROM mainspring_job PARTITION (live) FORCE INDEX (mainspring_job_available)
-        WHERE state = 0 AND backend = asked.backend
+        WHERE state = 0 AND backend = asked.backend AND available_at >= asked.first
         ORDER BY available_at
         LIMIT 1
     ),
@@ -14,4 +14,4 @@ SELECT
         FROM mainspring_held FORCE INDEX (mainspring_held_order)
         WHERE backend = asked.backend
     )
-FROM (SELECT %s AS backend) AS asked
+FROM (SELECT %s AS backend, %s AS first) AS asked

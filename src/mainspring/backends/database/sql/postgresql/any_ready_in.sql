@@ -1,7 +1,7 @@
 -- wake: do as any_ready, but look for ready jobs in spans only; see stretches.py.
 -- Inputs: $1 the backend, $2 until when a deferred job is to be looked after, $3 to $7 an array for
 --   the queue and each column of the spans in single queues, $8 the queues that all others leave
---   out, $9 to $12 an array for each column of the spans in those.
+--   out, $9 to $12 an array for each column of the spans in those, $13 from when to look for deferred jobs.
 -- Result: whether; the id of the newest job that waits for limits, of any backend, or NULL.
 SELECT
     EXISTS (
@@ -57,6 +57,6 @@ SELECT
         ) AS ready
     )
     OR EXISTS (
-        SELECT FROM mainspring_job_live WHERE state = 0 AND backend = $1 AND available_at <= $2
+        SELECT FROM mainspring_job_live WHERE state = 0 AND backend = $1 AND available_at BETWEEN $13 AND $2
     ),
     (SELECT max(id) FROM mainspring_held)

@@ -1,11 +1,11 @@
 -- stage: find out when the next deferred job is due, and whether any job waits for limits.
--- Inputs: $1 the backend.
+-- Inputs: $1 the backend, $2 the moment from which to look.
 -- Result: the moment, or NULL; whether.
 SELECT
     (
         SELECT available_at
         FROM mainspring_job_live
-        WHERE state = 0 AND backend = $1
+        WHERE state = 0 AND backend = $1 AND available_at >= $2
         ORDER BY available_at
         LIMIT 1
     ),

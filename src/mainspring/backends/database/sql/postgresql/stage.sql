@@ -1,10 +1,11 @@
 -- stage: make deferred jobs that are due ready, the longest due first; those with limits, wait for these.
--- Inputs: $1 the backend, $2 now, $3 how many, $4 -1 for the newest first, 1 for the oldest.
+-- Inputs: $1 the backend, $2 now, $3 how many, $4 -1 for the newest first, 1 for the oldest,
+--   $5 the moment from which to look.
 -- Result: how many.
 WITH due AS MATERIALIZED (
     SELECT ctid
     FROM mainspring_job_live
-    WHERE state = 0 AND backend = $1 AND available_at <= $2
+    WHERE state = 0 AND backend = $1 AND available_at BETWEEN $5 AND $2
     ORDER BY available_at
     LIMIT $3
     FOR UPDATE SKIP LOCKED

@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Final
 
@@ -13,13 +13,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error, OperationalError
 
 from mainspring.backends.database.claims import Batch, Wanted
-from mainspring.backends.database.skipping import Skipping, ready_moments
+from mainspring.backends.database.skipping import ready_moments
 from mainspring.backends.database.vendors.base import Between, Dialect, Row
 from mainspring.backends.database.vendors.mysql import errors, looking, server
 from mainspring.backends.database.vendors.mysql.claiming import Claims, Note
 from mainspring.backends.database.vendors.mysql.purging import Purging
 from mainspring.backends.database.vendors.mysql.settling import LARGE, in_base64, settle
 from mainspring.backends.database.vendors.polling import Polling
+from mainspring.backends.database.vendors.skipping_dialect import SkippingDialect
 from mainspring.backends.transactions import Noted, as_rows
 from mainspring.conf import Options
 from mainspring.core import codec
@@ -44,7 +45,7 @@ _TUNING: Final = (
 )
 
 
-class MySQLDialect(Dialect):
+class MySQLDialect(SkippingDialect):
     """MariaDB 10.6 and later, MySQL 8.0.17 and later."""
 
     vendor: ClassVar[str] = "mysql"
@@ -60,7 +61,6 @@ class MySQLDialect(Dialect):
     def __init__(self, connection: BaseDatabaseWrapper, backend: str, options: Options) -> None:
         super().__init__(connection, backend, options)
         self._settings = connection.settings_dict
-        self._skipping = Skipping()
         self._claims = Claims(backend, options.order, self._skipping)
         self._purging = Purging(backend, self._skipping)
         self._polling = Polling(_SLOWEST)
@@ -208,9 +208,9 @@ class MySQLDialect(Dialect):
         """Return texts as what the drivers make a list of; there is one in it that nobody has."""
         return ("", *texts)
 
-    def stage(self, cursor: Any, now: int, most: int) -> int:
+    def stage(self, cursor: Any, due_from: int, now: int, most: int) -> int:
         """Choose what is due, make it ready or held, and have that wait which is held."""
-        cursor.execute(self.sql("due"), (self.backend, now, most))
+        cursor.execute(self.sql("due"), (self.backend, due_from, now, most))
         due = cursor.fetchall()
         if due:
             cursor.execute(self.sql("stage"), (tuple(job_id for job_id, _ in due),))
@@ -301,10 +301,6 @@ class MySQLDialect(Dialect):
         if time.monotonic() - begun > _LONG:
             self._purging.suspect()
         return found
-
-    def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
-        """Skip nothing there."""
-        self._skipping.ready_again(moments, are_ends)
 
     @property
     def may_need_vacuum(self) -> bool:

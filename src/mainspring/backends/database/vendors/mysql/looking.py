@@ -13,7 +13,7 @@ def look(
     dialect: "Dialect", cursor: Any, soon: int, claims: Claims, walks: tuple[Walk, Walk]
 ) -> tuple[bool, str | None]:
     """See :meth:`Dialect.look`; ``walks`` are where something may be ready."""
-    cursor.execute(dialect.sql("any_due"), (dialect.backend, soon))
+    cursor.execute(dialect.sql("any_due"), (dialect.backend, dialect.due_from(), soon))
     is_due, newest_held = cursor.fetchone()
     is_ready = claims.is_any_ready(cursor, walks)
     if not is_ready:

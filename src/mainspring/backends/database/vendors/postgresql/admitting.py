@@ -3,20 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mainspring.backends.database.vendors.base import Dialect, Row
+from mainspring.backends.database.vendors.base import Row
 from mainspring.backends.database.vendors.postgresql.text import array, bytes_array
+from mainspring.backends.database.vendors.skipping_dialect import SkippingDialect
 
 
-class AdmittingDialect(Dialect):
+class AdmittingDialect(SkippingDialect):
     """What PostgreSQL does about deferred jobs and about those that wait for limits."""
 
     def texts(self, texts: Sequence[str]) -> Any:
         """Return texts of printable ASCII as an array literal."""
         return array(texts)
 
-    def stage(self, cursor: Any, now: int, most: int) -> int:
+    def stage(self, cursor: Any, due_from: int, now: int, most: int) -> int:
         """Stage and hold in one statement."""
-        cursor.execute(self.sql("stage"), (self.backend, now, most, self.sign))
+        cursor.execute(self.sql("stage"), (self.backend, now, most, self.sign, due_from))
         staged: int = cursor.fetchone()[0]
         return staged
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from itertools import chain
@@ -19,7 +19,7 @@ from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction, Serializati
 from psycopg.pq import Format
 
 from mainspring.backends.database.claims import Batch, Wanted
-from mainspring.backends.database.skipping import Skipping, ready_moments
+from mainspring.backends.database.skipping import ready_moments
 from mainspring.backends.database.vendors.base import Between, Row
 from mainspring.backends.database.vendors.postgresql import looking, session, within
 from mainspring.backends.database.vendors.postgresql.admitting import AdmittingDialect
@@ -84,7 +84,6 @@ class PostgresDialect(AdmittingDialect):
         super().__init__(connection, backend, options)
         self._settings = connection.settings_dict
         self._may_listen = options.listen
-        self._skipping = Skipping()
         self._exchange = Exchange(backend, options.order, self._skipping)
         self._wakeup = Wakeup(
             lambda: self.new_connection(connection), backend, options.listen, self._skipping.heard
@@ -260,10 +259,6 @@ class PostgresDialect(AdmittingDialect):
     def settle(self, cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
         """Write all in one go, and again what that has missed."""
         return settle(cursor, outcomes)
-
-    def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
-        """Skip nothing there; :meth:`notify` tells others."""
-        self._skipping.ready_again(moments, are_ends)
 
     def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
         """Look where something may be ready."""

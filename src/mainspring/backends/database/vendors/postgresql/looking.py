@@ -25,7 +25,9 @@ def look(
         named, others = walks
         leave_out = [name for source in others.sources for name in source.leave_out]
         values = (*spans.columns(named), leave_out, *spans.columns(others)[1:])
-        cursor.execute(dialect.sql("any_ready_in"), (dialect.backend, soon, *values))
+        cursor.execute(
+            dialect.sql("any_ready_in"), (dialect.backend, soon, *values, dialect.due_from())
+        )
     is_any_ready, newest_held = cursor.fetchone()
     if time.monotonic() - begun > _LONG:
         suspect()

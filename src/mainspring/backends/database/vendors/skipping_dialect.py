@@ -1,0 +1,29 @@
+"""The base of databases whose indexes keep what is dead while a transaction stays open."""
+
+from collections.abc import Iterable
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mainspring.backends.database.skipping import Skipping
+from mainspring.backends.database.vendors.base import Dialect
+from mainspring.conf import Options
+
+
+class SkippingDialect(Dialect):
+    """Remembers what claims and looks have passed in vain."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, backend: str, options: Options) -> None:
+        super().__init__(connection, backend, options)
+        self._skipping = Skipping()
+
+    def due_from(self) -> int:
+        """Skip deferred jobs that were staged."""
+        return self._skipping.due_from()
+
+    def none_due(self, due_from: int, next_at: int | None) -> None:
+        """Skip that from now on."""
+        self._skipping.none_due(due_from, next_at)
+
+    def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
+        """Skip nothing there; where others can be told, :meth:`notify` does."""
+        self._skipping.ready_again(moments, are_ends)
