@@ -14,6 +14,7 @@ from mainspring.backends.database.statements import statement
 from mainspring.backends.database.stretches import CHECK_AFTER, CHECK_AT_LEAST_EVERY
 from mainspring.backends.database.vendors.postgresql import spans, vacuum
 from mainspring.backends.storage import Storage
+from mainspring.core.clock import SECOND
 from mainspring.core.jobs import Job
 from mainspring.core.ordering import FAIR_EVERY
 from tests.contract.jobs import (
@@ -244,7 +245,7 @@ def test_a_retry_that_was_stored_late_is_found_at_once(storage: Storage) -> None
     enqueued(storage, 0)
     (taken,) = storage.claim(worker, ALL, 1)
     assert storage.stage(START + DAY).next_at is None
-    assert storage.settle(worker, [failed(taken, worker, retry_after=0)]) == []
+    assert storage.settle(worker, [failed(taken, worker, retry_after=SECOND)]) == []
     assert storage.stage(START + DAY).staged == 1
     assert ids(storage.claim(worker, ALL, 1)) == [taken.id]
 
