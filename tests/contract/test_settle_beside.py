@@ -5,14 +5,18 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from django.db import transaction
+from django.tasks import TaskResultStatus
 
 from mainspring.backends.database.vendors.mysql import dialect, settling
 from mainspring.backends.database.vendors.postgresql import session
 from mainspring.backends.storage import Storage
 from mainspring.core.jobs import Outcome, State, Worker
 from mainspring.exceptions import StoreLocked
+from mainspring.runtime.board import NoBoard, ticks
+from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.settler import Settler
 from mainspring.runtime.telling import Telling
+from mainspring.runtime.worker import Worker as RunningWorker
 from tests.contract.beside import LONG, touch, transaction_of_another, wait_for_waiting
 from tests.contract.jobs import (
     ALL,
@@ -26,8 +30,11 @@ from tests.contract.jobs import (
     stored,
     succeeded,
 )
+from tests.contract.jobs import worker as new_worker
+from tests.contract.limits import admit, held, slots
 from tests.contract.router import STORE
 from tests.contract.stores import ONE_ORDER, Store, on_kinds
+from tests.contract.tasks import add
 from tests.integration.waiting import wait_until
 
 on_servers = on_kinds([kind for kind in ONE_ORDER if kind.server])
@@ -209,3 +216,58 @@ def test_a_claim_in_doubt_that_is_locked_stops_nothing(store: Store) -> None:
         assert state_of(storage, first.id) == State.RUNNING
         assert state_of(storage, second.id) == State.READY
     wait_until(lambda: storage.claim(worker, [], 0) or state_of(storage, first.id) == State.READY)
+
+
+@on_servers
+def test_a_row_of_a_map_that_is_locked_when_it_is_divided_keeps_no_other_waiting(
+    store: Store,
+) -> None:
+    one = RunningWorker(store.backend, new_worker(), WorkerOptions(processes=1), NoBoard())
+    one._register()
+    called = add.map([*range(400), "x", *range(400)])
+    other = add.using(priority=-1).enqueue(1)
+    one.exchange(1000)
+    with transaction_of_another() as another:
+        another.execute(
+            "UPDATE mainspring_job SET available_at = available_at + 1 WHERE claim IS NOT NULL"
+            " AND id <> %s",
+            (other.id,),
+        )
+        assert another.rowcount >= 1
+        one._run_inline()
+        one.settle()
+        assert other.refresh().status == TaskResultStatus.SUCCESSFUL
+        assert called.progress.done == 0
+        one.rows.tend(ticks(), False)
+        assert one.is_busy
+        another.execute("COMMIT")
+    deadline = time.monotonic() + LONG
+    while one.is_busy:
+        one.rows.tend(ticks(), False)
+        one.settle()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert (called.progress.done, called.progress.failed) == (801, 1)
+
+
+@on_servers
+def test_a_limit_that_another_has_locked_is_come_back_to(store: Store) -> None:
+    storage, worker = store.storage, registered(store.storage)
+    bound = slots(1)
+    (first,) = held(storage, [bound], 0)
+    assert admit(storage) == 1
+    (taken,) = storage.claim(worker, ALL, 1)
+    assert taken.id == first.id
+    (second,) = held(storage, [bound], 1)
+    with transaction_of_another() as another:
+        another.execute("UPDATE mainspring_limit SET idle_at = idle_at + 1")
+        outcome = succeeded(taken, worker)
+        freed = [taken.limit_group or ""]
+        lost, jobs = storage.settle_and_claim(worker, [outcome], ALL, 5, freed)
+        assert (lost, jobs) == ([], [])
+        assert state_of(storage, first.id) == State.SUCCESSFUL
+        admitted = storage.admit(START)
+        assert admitted.admitted == 0
+        assert admitted.next_at is not None
+    assert admit(storage) == 1
+    assert ids(storage.claim(worker, ALL, 1)) == [second.id]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import uniform
 from typing import Final
 
@@ -55,6 +56,9 @@ class Divisions:
                 return
 
     def _store(self, job: Job, division: Division) -> None:
+        # While others hold locks, look first, as waiting for them would take a second.
+        if self._aside and self._storage.find_locked([job.id]):
+            raise StoreLocked(f"The row {job.id} is locked by another transaction")
         is_held = self._storage.divide(self._worker, job, division)
         self._settled(division.outcomes[:1], () if is_held else (job.id,))
 
@@ -77,13 +81,7 @@ class Divisions:
         if not self._aside or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + _LOOK_EVERY
-        locked = self._storage.find_locked([job.id for job, _ in self._aside])
         for one in list(self._aside):
-            job, division = one
-            if job.id in locked:
-                continue
-            try:
-                self._store(job, division)
-            except StoreLocked:
-                continue
-            self._aside.remove(one)
+            with suppress(StoreLocked):
+                self._store(*one)
+                self._aside.remove(one)

@@ -14,8 +14,6 @@ from operator import attrgetter
 from random import sample
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import DatabaseError
-
 from mainspring.backends.database.idle_limits import Block, IdleLimits, how_far
 from mainspring.core import clock
 from mainspring.core.admission import Admitted, Candidate, Look, Seen
@@ -23,6 +21,7 @@ from mainspring.core.clock import SECOND
 from mainspring.core.jobs import Outcome
 from mainspring.core.limits import known_bounds_of, short
 from mainspring.core.ordering import FAIR_EVERY
+from mainspring.exceptions import StoreLocked, StoreUnavailable
 
 if TYPE_CHECKING:
     from mainspring.backends.database.vendors.base import Dialect
@@ -123,10 +122,11 @@ class Admission:
         for _ in range(_TRIES):
             try:
                 admitted = self._admit_once(dialect, groups, paused, moment)
-            except DatabaseError as error:
-                if dialect.is_locked_out(error):  # by one that has stopped in the midst of it
-                    break
-                if not dialect.is_transient(error):
+            except StoreLocked:  # by one that has stopped in the midst of it
+                break
+            except StoreUnavailable as error:
+                cause = error.__cause__
+                if not isinstance(cause, Exception) or not dialect.is_transient(cause):
                     raise
                 continue
             if admitted is not None:
