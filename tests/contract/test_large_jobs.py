@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from mainspring.backends.database import claims, large_jobs
+from mainspring.backends import memory, remote_storage
+from mainspring.backends.database import claims, large_jobs, worker_verbs
 from mainspring.backends.database.claims import ClaimSize
 from mainspring.core import codec
 from mainspring.core.jobs import Job, State
@@ -31,7 +32,8 @@ on_databases_in_both_orders = on_kinds([kind for kind in KINDS if kind.database 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim has room for three of the large jobs."""
-    monkeypatch.setattr(large_jobs, "MOST", 3 * LARGE + 20 * KILOBYTE)
+    for module in (worker_verbs, memory, remote_storage):
+        monkeypatch.setattr(module, "MOST_CLAIMED", 3 * LARGE + 20 * KILOBYTE)
 
 
 def large(at: int, size: int = LARGE, **columns: object) -> Job:
@@ -70,6 +72,18 @@ def test_all_of_them_come_one_claim_after_the_other(store: Store) -> None:
         assert len(taken) <= 3
         seen += ids(taken)
         assert storage.settle(worker, [succeeded(one, worker) for one in taken]) == []
+    assert len(set(seen)) == len(seen) == 20
+
+
+@on_kinds([kind for kind in KINDS if kind.database is None])
+def test_in_memory_one_more_may_come(store: Store) -> None:
+    storage, worker = store.storage, registered(store.storage)
+    storage.enqueue([large(i) for i in range(20)])
+    seen = list[str]()
+    while taken := storage.claim(worker, ALL, 1000):
+        assert len(taken) == 4
+        assert wait_is_over(store)
+        seen += ids(taken)
     assert len(set(seen)) == len(seen) == 20
 
 

@@ -28,7 +28,7 @@ from mainspring.core.admission import Admitted
 from mainspring.core.arguments import Arguments
 from mainspring.core.chunks import parse_call_id
 from mainspring.core.clock import now as clock_now
-from mainspring.core.jobs import Job, Outcome, State, Worker
+from mainspring.core.jobs import MOST_CLAIMED, Job, Outcome, State, Worker
 from mainspring.core.leases import Lease
 from mainspring.core.map_results import MapResult
 from mainspring.core.ordering import FAIR_EVERY
@@ -153,18 +153,23 @@ class MemoryStorage(MemorySchedules):
 
     def claim(self, worker: Worker, queues: Sequence[str], limit: int) -> list[Job]:
         """See :meth:`Storage.claim`."""
-        jobs: list[Job] = []
+        jobs, left = list[Job](), MOST_CLAIMED
         with self._lock:
             claim = worker.first_claim | next(self._claims) & 0xFFFF_FFFF
             is_fair_turn = next(self._turns) % FAIR_EVERY == 0
             for group in self._groups(queues):
-                while len(jobs) < limit and (job := first_of(group, is_fair_turn)) is not None:
+                while (
+                    len(jobs) < limit
+                    and left > 0
+                    and (job := first_of(group, is_fair_turn)) is not None
+                ):
                     claimed = job._replace(state=State.RUNNING, claim=claim)
                     self._jobs[job.id] = claimed
                     jobs.append(claimed)
-            self._woken = False
-            if self.bells is not None and len(jobs) == limit:
-                self.bells.ring_next()  # more may be there
+                    left -= len(job.arguments)
+            self._woken = left <= 0  # more may be there
+            if self.bells is not None and (self._woken or len(jobs) == limit):
+                self.bells.ring_next()
         return jobs
 
     def _groups(self, queues: Sequence[str]) -> Iterator[list[ReadyQueue]]:

@@ -25,7 +25,7 @@ from mainspring.backends.memory import MemoryStorage
 from mainspring.backends.storage import LostWorker, Rescued, Storage
 from mainspring.conf import Config
 from mainspring.core.chunks import Division
-from mainspring.core.jobs import Job, Outcome, Worker
+from mainspring.core.jobs import MOST_CLAIMED, Job, Outcome, Worker
 from mainspring.exceptions import StoreUnavailable, TaskTimeout
 
 CHANNEL: Final = b"c"
@@ -265,6 +265,7 @@ class RemoteStorage(Storage):
         """See :meth:`Storage.claim`."""
         self._forget_rings()
         jobs: list[Job] = self._ask("claim", (worker, queues, limit), {})
+        self._look_again(jobs)
         return jobs
 
     def settle(self, worker: Worker, outcomes: Sequence[Outcome]) -> list[str]:
@@ -285,7 +286,13 @@ class RemoteStorage(Storage):
             self._forget_rings()
         asked = worker, apart(outcomes), queues, limit, freed
         found: tuple[list[str], list[Job]] = self._ask("settle_and_claim", asked, {})
+        self._look_again(found[1])
         return found
+
+    def _look_again(self, jobs: Sequence[Job]) -> None:
+        # Before waiting, where fewer came than there was room for, as they are large.
+        if sum(len(job.arguments) for job in jobs) >= MOST_CLAIMED:
+            self.wake()
 
     # All others
 

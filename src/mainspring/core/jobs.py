@@ -55,6 +55,9 @@ PLAIN_COLUMNS: Final = 11
 NEW_COLUMNS: Final = 14
 """How many columns a new job has values in at most: the first ones."""
 
+MOST_CLAIMED: Final = 16 * 1024 * 1024
+"""Bytes of arguments that one claim brings; a single job may have more."""
+
 
 class Job(NamedTuple):
     """One job, as stored: moments in microseconds, everything structured as JSON bytes."""

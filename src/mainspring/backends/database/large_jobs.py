@@ -5,6 +5,7 @@ from those before, which may have been small.
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mainspring.core.jobs import Job
@@ -12,8 +13,7 @@ from mainspring.core.jobs import Job
 if TYPE_CHECKING:
     from mainspring.backends.database.vendors.base import Dialect
 
-MOST: Final = 16 * 1024 * 1024
-"""Bytes of arguments and metadata that one claim brings; a single job may have more."""
+_arguments: Final = itemgetter(Job._fields.index("arguments"))
 
 
 class Read(NamedTuple):
@@ -26,7 +26,7 @@ class Read(NamedTuple):
 
 def has_large(jobs: Sequence[Job]) -> bool:
     """Return True if the claim has left out the arguments of any job."""
-    return None in [job.arguments for job in jobs]
+    return None in map(_arguments, jobs)
 
 
 def read(dialect: "Dialect", cursor: Any, jobs: Sequence[Job], most: int) -> Read:

@@ -18,7 +18,7 @@ from mainspring.core.clock import SECOND
 from mainspring.core.clock import now as clock_now
 from mainspring.core.formats import aside_at
 from mainspring.core.ids import first_id_at
-from mainspring.core.jobs import Job, Outcome, State, Worker
+from mainspring.core.jobs import MOST_CLAIMED, Job, Outcome, State, Worker
 from mainspring.core.leases import Lease
 from mainspring.exceptions import StoreLocked, StoreRefused, StoreUnavailable
 
@@ -69,7 +69,7 @@ class WorkerVerbs(DatabaseAccess):
     def _read_large(self, worker: Worker, jobs: list[Job]) -> list[Job]:
         try:
             with self._reading() as cursor:
-                read = large_jobs.read(self._dialect, cursor, jobs, large_jobs.MOST)
+                read = large_jobs.read(self._dialect, cursor, jobs, MOST_CLAIMED)
             if read.surplus:
                 self._size.cut_to(len(read.jobs))
                 self.release(worker, read.surplus)
