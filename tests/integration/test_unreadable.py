@@ -227,7 +227,7 @@ def test_a_board_of_a_newer_version_is_left_alone(site: Site) -> None:
     newer = bytearray(board.read_bytes())
     newer[3:4] = b"9"
     board.write_bytes(newer)
-    second = site.worker()
+    second = site.worker("--processes=1")
     assert site.wait_for(site.enqueue("add", 1, 2)).returned == 3
     assert site.job(held).state == State.RUNNING  # its lease has not ended
     assert board.read_bytes() == newer

@@ -18,9 +18,9 @@ from mainspring.core.declarations import Declaration
 from mainspring.core.entries import Entry
 from mainspring.core.jobs import Job, State
 from mainspring.core.schedules import Schedule
-from mainspring.exceptions import StoreUnavailable
+from mainspring.exceptions import StoreRefused, StoreUnavailable
 from mainspring.maintenance.agenda import Agenda
-from mainspring.maintenance.planned import LOADED_AT
+from mainspring.maintenance.planned import LOADED_AT, Planned
 from mainspring.maintenance.scheduler import Scheduler
 from mainspring.maintenance.store_clock import StoreClock
 from tests.unit import tasks
@@ -560,3 +560,40 @@ def test_the_agenda_knows_the_latest_moment_of_a_name() -> None:
     assert agenda.take_due(6, 1) == {"a": 5}
     assert agenda.take_due(6, 9) == {"c": 6}
     assert agenda.next_at == 7
+
+
+@pytest.mark.parametrize("error", [StoreRefused("too large"), StoreUnavailable("refused")])
+def test_a_tick_that_the_store_refuses_keeps_no_other_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: StoreUnavailable
+) -> None:
+    tick = world.storage.tick
+
+    def refuse(ticks: Any, now: int) -> Any:
+        if any(one.name == "refused" for one in ticks):
+            raise error
+        return tick(ticks, now)
+
+    monkeypatch.setattr(world.storage, "tick", refuse)
+    hand = world.worker(schedule("good"), schedule("refused"), schedule("last"))
+    hand.step()
+    world.elapsed += 11 * SECOND
+    hand.step()
+    assert len(world.jobs) == 2
+
+
+def test_a_schedule_that_fails_keeps_no_other_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is wrong with it; it is looked at again later, and told of once."""
+    step = Planned.step
+
+    def fail(planned: Planned, state: Any, now: int) -> Any:
+        if planned.name == "damaged":
+            raise OverflowError("no such moment")
+        return step(planned, state, now)
+
+    monkeypatch.setattr(Planned, "step", fail)
+    hand = world.worker(schedule("good"), schedule("damaged"))
+    hand.turn(35)
+    assert world.ticks == [10, 20, 30]
+    assert caplog.text.count("Schedule damaged cannot be handled") == 1

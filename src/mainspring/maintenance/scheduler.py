@@ -14,7 +14,7 @@ from mainspring.core.jobs import Job
 from mainspring.core.results import TaskResult
 from mainspring.core.schedule_states import FORGOTTEN_AFTER, ScheduleState, Tick
 from mainspring.core.schedules import Schedule
-from mainspring.exceptions import StoreUnavailable
+from mainspring.exceptions import StoreRefused, StoreUnavailable
 from mainspring.maintenance.agenda import Agenda
 from mainspring.maintenance.apart import Apart
 from mainspring.maintenance.loop import Loop
@@ -261,10 +261,14 @@ class Scheduler(Loop):
             return False
         try:
             done = self._storage.tick(steps, now)
-        except StoreUnavailable:
-            if len(steps) == 1:
+        except StoreUnavailable as error:
+            if len(steps) > 1:
+                return self._take_one_by_one(steps, now)
+            if not isinstance(error, StoreRefused):
                 raise
-            return self._take_one_by_one(steps, now)
+            self._each.failed(steps[0].name, error)
+            self._agenda.put(steps[0].name, now + _AFTER_FAILURE)
+            return False
         for step in steps:
             planned = self._planned[step.name]
             if step.name in done:
