@@ -176,12 +176,12 @@ def test_a_running_call_is_cancelled_from_another_process(site: Site, name: str)
     site.worker("--processes=1")
     job_id = site.enqueue(f"jobs.hangs.{name}", "it")
     site.wait_for_file("it.started")
-    cancelled_at = site.now()
     site.cancel(job_id)
+    cancelled_at = site.now()
     assert site.job(job_id).state == State.CANCELLED
     site.wait_for_file("it.ended", timeout=5)
     took = (site.folder / "it.ended").stat().st_mtime - cancelled_at
-    assert took < 1 + 1  # the other process takes a second to start
+    assert took < 1 + 1  # on a busy machine
     site.wait_for_log("drops its outcome")
     seen = site.job(job_id)
     assert (seen.state, seen.kinds) == (State.CANCELLED, ["TaskCancelled"])

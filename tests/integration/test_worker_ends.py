@@ -66,7 +66,7 @@ def test_an_idle_worker_ends_at_once(site: Site) -> None:
     worker = site.worker("--processes=2")
     wait_until(lambda: len(site.workers()) == 2)
 
-    assert took(lambda: site.stop(worker)) < 1
+    assert took(lambda: site.stop(worker)) < 3  # not after a timeout, on a busy machine either
     assert site.workers() == []
 
 
