@@ -9,9 +9,10 @@ import pytest
 from mainspring.backends.storage import Storage
 from mainspring.core.chunks import MapRecord
 from mainspring.core.clock import SECOND
-from mainspring.core.jobs import Worker
+from mainspring.core.jobs import Job, State, Worker
 from mainspring.maintenance.finisher import Finisher
-from tests.contract.jobs import START, registered
+from tests.contract.jobs import START, registered, state_of
+from tests.contract.limits import limited, slots
 from tests.contract.maps import claimed_rows, found, grown, mapped, opened, returned
 from tests.contract.stores import Store, on_databases
 
@@ -121,3 +122,63 @@ def test_a_look_at_maps_takes_no_more_statements_where_there_are_more(
     statements.clear()
     finisher.step(NOW)
     assert len(statements) <= 100
+
+
+# Limits
+
+
+def of_each(storage: Storage, keys: range, at: int = 0) -> list[Job]:
+    """Store a job for each key, which waits for a limit of its own."""
+    jobs = [limited(at, slots(1, f"{key:05d}")) for key in keys]
+    storage.enqueue(jobs)
+    return jobs
+
+
+def admitted_in_turn(storage: Storage, number: int, at: int) -> int:
+    """Admit so many, looking once a second; return when it was done."""
+    admitted = 0
+    for _ in range(60):
+        at += SECOND
+        admitted += storage.admit(at).admitted
+        if admitted == number:
+            return at
+    raise AssertionError(f"Only {admitted} of {number} have had their turn.")
+
+
+def test_of_many_limits_all_have_their_turn(storage: Storage) -> None:
+    of_each(storage, range(450))
+    at = admitted_in_turn(storage, 450, NOW)
+    assert storage.admit(at + SECOND).admitted == 0
+
+
+@on_databases
+def test_a_look_at_limits_takes_no_more_statements_where_there_are_more(
+    store: Store, statements: list[str]
+) -> None:
+    storage, at, numbers = store.storage, NOW, []
+    for keys in (range(250), range(250, 900)):
+        of_each(storage, keys)
+        at = admitted_in_turn(storage, len(keys), at)
+        of_each(storage, keys)  # for which there is no room now
+        most = 0
+        for _ in range(8):
+            at += SECOND
+            statements.clear()
+            assert storage.admit(at).admitted == 0
+            most = max(most, len(statements))
+        numbers.append(most)
+    assert max(numbers) <= 8
+
+
+@on_databases
+def test_among_many_limits_a_new_job_is_seen_at_the_next_look(store: Store) -> None:
+    storage = store.storage
+    of_each(storage, range(450))
+    at = admitted_in_turn(storage, 450, NOW)
+    of_each(storage, range(450))
+    for _ in range(3):
+        at += SECOND
+        assert storage.admit(at).admitted == 0
+    (new,) = of_each(storage, range(460, 461), at - START)
+    assert storage.admit(at + 1).admitted == 1
+    assert state_of(storage, new.id) == State.READY

@@ -12,6 +12,7 @@ from django.tasks.signals import task_enqueued
 
 from mainspring import TaskContext, TaskResult
 from mainspring.core import clock, codec
+from mainspring.core.agenda import Agenda
 from mainspring.core.clock import SECOND
 from mainspring.core.crons import Cron, every_of
 from mainspring.core.declarations import Declaration
@@ -19,7 +20,6 @@ from mainspring.core.entries import Entry
 from mainspring.core.jobs import Job, State
 from mainspring.core.schedules import Schedule
 from mainspring.exceptions import StoreRefused, StoreUnavailable
-from mainspring.maintenance.agenda import Agenda
 from mainspring.maintenance.planned import LOADED_AT, Planned
 from mainspring.maintenance.scheduler import Scheduler
 from mainspring.maintenance.store_clock import StoreClock

@@ -271,8 +271,12 @@ class Look:
 
     def next_at(self) -> int | None:
         """Return when a rate will have room for a group that waits for nothing else."""
-        moments = [self._opens_at(group) for group in self._bounds if not self.room(group)]
-        return min((moment for moment in moments if moment is not None), default=None)
+        return min(self.opens().values(), default=None)
+
+    def opens(self) -> dict[str, int]:
+        """Return when a rate will have room for each group that waits for nothing else."""
+        moments = {group: self._opens_at(group) for group in self._bounds if not self.room(group)}
+        return {group: moment for group, moment in moments.items() if moment is not None}
 
     def _opens_at(self, group: str) -> int | None:
         latest = 0

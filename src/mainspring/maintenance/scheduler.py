@@ -8,6 +8,7 @@ from typing import Final
 
 from mainspring import signals
 from mainspring.backends.base import MainspringBackend
+from mainspring.core.agenda import Agenda
 from mainspring.core.clock import SECOND
 from mainspring.core.entries import Entry, NotAnEntry, schedule_of
 from mainspring.core.jobs import Job
@@ -15,7 +16,6 @@ from mainspring.core.results import TaskResult
 from mainspring.core.schedule_states import FORGOTTEN_AFTER, ScheduleState, Tick
 from mainspring.core.schedules import Schedule
 from mainspring.exceptions import StoreRefused, StoreUnavailable
-from mainspring.maintenance.agenda import Agenda
 from mainspring.maintenance.apart import Apart
 from mainspring.maintenance.loop import Loop
 from mainspring.maintenance.planned import LOADED_AT, Planned

@@ -14,12 +14,13 @@ from operator import attrgetter
 from random import sample
 from typing import TYPE_CHECKING, Any, Final
 
+from mainspring.backends.database.held_groups import HeldGroups
 from mainspring.backends.database.idle_limits import Block, IdleLimits, how_far
 from mainspring.core import clock
 from mainspring.core.admission import Admitted, Candidate, Look, Seen
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import Outcome
-from mainspring.core.limits import known_bounds_of, short
+from mainspring.core.limits import short
 from mainspring.core.ordering import FAIR_EVERY
 from mainspring.exceptions import StoreLocked, StoreUnavailable
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("mainspring")
 
 _NOBODY: Final = Admitted(0, None)
-_MOST_GROUPS: Final = 200  # that one transaction admits from
 _TRIES: Final = 5
 _AGAIN: Final = SECOND // 10
 
@@ -42,8 +42,7 @@ class Admission:
         self._owner = short(backend)
         self._reading = reading
         self._writing = writing
-        self._waiting: frozenset[str] = frozenset()
-        """The groups that had jobs which wait, at the last look."""
+        self._groups = HeldGroups()
         self._turns = count(1)
         self._idle = IdleLimits(reading, writing)
 
@@ -67,24 +66,28 @@ class Admission:
             groups = self.sharing(dialect, freed)
             return self._admit_from(dialect, groups, paused, moment) if groups else _NOBODY
         self._idle.delete_if_due(dialect, now)
-        look = self._look_at_all(dialect, now)
-        next_at = look.next_at()
-        open_groups = {*look.rooms(), *look.outdated()}
+        look = self._look(dialect, now)
+        open_groups, opens = {*look.rooms(), *look.outdated()}, look.opens()
         if not open_groups:
-            return Admitted(0, next_at)
-        chosen = _some(open_groups)
+            return Admitted(0, self._groups.next_at(opens))
+        chosen = _some(open_groups, dialect.most_groups)
         admitted = self._admit_from(dialect, chosen, paused, moment)
-        moments = [next_at, admitted.next_at, now if len(chosen) < len(open_groups) else None]
-        return Admitted(admitted.admitted, min((m for m in moments if m), default=None))
+        opens |= dict.fromkeys(open_groups - chosen, now)
+        if admitted.next_at is not None:
+            opens |= dict.fromkeys(chosen, admitted.next_at)
+        return Admitted(admitted.admitted, self._groups.next_at(opens))
+
+    def hurry(self) -> None:
+        """Look at all groups before long, however many they are: some may have room again."""
+        self._groups.hurry()
 
     # Which groups
 
-    def _look_at_all(self, dialect: "Dialect", now: int) -> Look:
+    def _look(self, dialect: "Dialect", now: int) -> Look:
         # Without locks: most of the time there is no room for anybody.
         with self._reading() as cursor:
-            self._waiting = frozenset(dialect.held_groups(cursor))
-            look = Look(self._waiting)
-            if self._waiting:
+            look = Look(self._groups.choose(dialect, cursor, now))
+            if look.names:
                 rows = self._rows(look)
                 cursor.execute(dialect.sql("limits"), (dialect.texts(list(rows)),))
                 look.read({rows[row]: bytes(used) for row, used in cursor.fetchall()})
@@ -97,18 +100,13 @@ class Admission:
         As far as they are known here: those that are freed themselves are asked for. Of very many,
         some that chance chooses: the stager comes to the others.
         """
-        names = {bound.name for group in freed for bound in known_bounds_of(group)}
-        groups = {
-            group
-            for group in self._waiting
-            if any(bound.name in names for bound in known_bounds_of(group))
-        }
+        groups = self._groups.sharing(freed)
         if unknown := set(freed) - groups:
             with self._reading() as cursor:
-                found = dialect.holding(cursor, sorted(unknown))
-            self._waiting |= found
+                found = dialect.holding(cursor, sorted(_some(unknown, dialect.most_groups)))
+            self._groups.add(found)
             groups |= found
-        return _some(groups)
+        return _some(groups, dialect.most_groups)
 
     # One transaction
 
@@ -176,7 +174,7 @@ class Admission:
     ) -> list[Candidate]:
         rows = [Candidate(*row) for row in dialect.first_held(cursor, rooms, paused)]
         found = dict.fromkeys(one.group for one in rows)
-        self._waiting -= rooms.keys() - found.keys()
+        self._groups.discard(rooms.keys() - found.keys())
         rows.sort(key=attrgetter("level", "place", "id"))
         if not found or next(self._turns) % FAIR_EVERY:
             return rows
@@ -222,8 +220,8 @@ class Admission:
         return f"{name[:2]}{self._owner}:{name[2:]}"
 
 
-def _some(groups: set[str]) -> set[str]:
-    return groups if len(groups) <= _MOST_GROUPS else set(sample(sorted(groups), _MOST_GROUPS))
+def _some(groups: set[str], most: int) -> set[str]:
+    return groups if len(groups) <= most else set(sample(sorted(groups), most))
 
 
 class Admitting:

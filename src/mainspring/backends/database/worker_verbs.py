@@ -249,6 +249,7 @@ class WorkerVerbs(DatabaseAccess):
             except StoreUnavailable as error:
                 failures.append(error)
         if rescued:
+            self._admission.hurry()
             self._notify()
         elif failures:
             raise failures[0]
@@ -268,6 +269,8 @@ class WorkerVerbs(DatabaseAccess):
             staged = self._dialect.stage(cursor, due_from, now, _STAGE_STEP)
             next_at, has_held = self._next_scheduled(cursor)
         if staged:
+            if has_held:  # it may have been they
+                self._admission.hurry()
             self._dialect.ready_again((due_from, now), are_ends=True)
             self._notify()
         return Staged(staged, next_at, has_held)

@@ -36,6 +36,8 @@ class Dialect(Waking, Trouble):
     vendor: ClassVar[str]
     gate: ClassVar[AbstractContextManager[None]] = nullcontext()
     """What a worker's threads enter to use its connections."""
+    most_groups: ClassVar[int] = 200
+    """Limit groups that one transaction admits from."""
 
     # Of statements that end a transaction or begin another: how they begin.
     ends_transaction: ClassVar[re.Pattern[str]] = re.compile(
@@ -225,9 +227,9 @@ class Dialect(Waking, Trouble):
         rows: Sequence[Row] = cursor.fetchall()
         return rows
 
-    def held_groups(self, cursor: Any) -> set[str]:
-        """Return the limit groups of the jobs that wait."""
-        cursor.execute(self.sql("held_groups"), (self.backend,))
+    def held_groups(self, cursor: Any, after: str, most: int) -> set[str]:
+        """Return the next limit groups, by their text, of the jobs that wait."""
+        cursor.execute(self.sql("held_groups"), (self.backend, after, most))
         return {group for (group,) in cursor.fetchall()}
 
     def holding(self, cursor: Any, groups: Sequence[str]) -> set[str]:

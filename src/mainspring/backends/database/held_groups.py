@@ -1,0 +1,117 @@
+"""Which limit groups jobs wait in, as far as a process knows, and which of them to look at next.
+
+Where they are few, at all of them each time. Where they are many, a look takes some of them: those
+of which a rate has room again, those of the newest jobs, and in turn all others.
+"""
+
+from collections.abc import Collection, Iterable
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from mainspring.backends.locks import renewed
+from mainspring.core.agenda import Agenda
+from mainspring.core.clock import SECOND
+from mainspring.core.ids import first_id_at
+from mainspring.core.limits import known_bounds_of
+
+if TYPE_CHECKING:
+    from mainspring.backends.database.vendors.base import Dialect
+
+MOST: Final = 200
+"""Groups looked at in one go, of each of the kinds that there are."""
+_EVERY: Final = SECOND  # after which it is the turn of the next others
+_LATE: Final = SECOND  # by how much clocks that make ids may differ
+
+
+class HeldGroups:
+    """Those of one backend alias, for one process."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._sharing: dict[str, set[str]] = {}  # by the names of their limits
+        self._opens = Agenda()  # when a rate has room for one that waits for nothing else
+        self._after = ""  # where the others go on
+        self._are_many = False
+        self._next_others = 0
+        self._looked_at = 0
+        self._hurried = 0  # how often to come to the end without a rest
+        self._lock = renewed(Lock())  # the loops look, and all threads that settle take note
+
+    def add(self, groups: Iterable[str]) -> None:
+        """Take note that jobs wait in these."""
+        with self._lock:
+            for group in groups:
+                if group not in self._known:
+                    self._known.add(group)
+                    for bound in known_bounds_of(group):
+                        self._sharing.setdefault(bound.name, set()).add(group)
+
+    def discard(self, groups: Iterable[str]) -> None:
+        """Take note that nobody waits in these any more."""
+        with self._lock:
+            for group in groups:
+                if group in self._known:
+                    self._forget(group)
+
+    def _forget(self, group: str) -> None:
+        self._known.discard(group)
+        self._opens.put(group, None)
+        for bound in known_bounds_of(group):
+            self._sharing[bound.name].discard(group)
+            if not self._sharing[bound.name]:
+                del self._sharing[bound.name]
+
+    def sharing(self, groups: Collection[str]) -> set[str]:
+        """Return the groups with jobs that wait, as far as known, that share a limit with some."""
+        names = {bound.name for group in groups for bound in known_bounds_of(group)}
+        with self._lock:
+            return {group for name in names for group in self._sharing.get(name, ())}
+
+    def hurry(self) -> None:
+        """Look at all before long: some may have room, and nothing tells which."""
+        self._hurried = 2  # to the end of this round, and of a whole one
+
+    def choose(self, dialect: "Dialect", cursor: Any, now: int) -> set[str]:
+        """Return the groups to look at now; all, where they are few."""
+        chosen = set[str]()
+        if self._are_many:
+            with self._lock:
+                chosen |= self._opens.take_due(now, MOST).keys()
+            chosen |= self._newest(dialect, cursor)
+        self._looked_at = now
+        is_turn = not 0 < self._next_others - now <= _EVERY
+        if not self._are_many or self._hurried or is_turn:
+            chosen |= self._others(dialect, cursor, now)
+        return chosen
+
+    def _newest(self, dialect: "Dialect", cursor: Any) -> set[str]:
+        first_id = first_id_at(self._looked_at - _LATE)
+        cursor.execute(dialect.sql("newest_held"), (dialect.backend, first_id, MOST))
+        groups = {group for (group,) in cursor.fetchall()}
+        self.add(groups)
+        return groups
+
+    def _others(self, dialect: "Dialect", cursor: Any, now: int) -> set[str]:
+        after, groups = self._after, dialect.held_groups(cursor, self._after, MOST)
+        self._after = max(groups) if len(groups) >= MOST else ""
+        self._are_many = bool(after or self._after)
+        self._next_others = now + _EVERY
+        if not self._after:
+            self._hurried = max(self._hurried - 1, 0)
+        with self._lock:
+            gone = self._known - groups
+        self.discard(
+            group for group in gone if group > after and (not self._after or group <= self._after)
+        )
+        self.add(groups)
+        return groups
+
+    def next_at(self, opens: dict[str, int]) -> int | None:
+        """Return when to look next; ``opens`` is when there will be room for some groups."""
+        if not self._are_many:
+            return min(opens.values(), default=None)
+        with self._lock:
+            for group, moment in opens.items():
+                if group in self._known:
+                    self._opens.put(group, moment)
+            return self._looked_at if self._hurried else self._opens.next_at
