@@ -34,7 +34,7 @@ class HeldGroups:
         self._are_many = False
         self._next_others = 0
         self._looked_at = 0
-        self._hurried = 0  # how often to come to the end without a rest
+        self._hurried = 1  # how often to come to the end without a rest
         self._lock = renewed(Lock())  # the loops look, and all threads that settle take note
 
     def add(self, groups: Iterable[str]) -> None:
@@ -67,9 +67,18 @@ class HeldGroups:
         with self._lock:
             return {group for name in names for group in self._sharing.get(name, ())}
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the last look was at the last groups."""
+        return not self._after
+
     def hurry(self) -> None:
         """Look at all before long: some may have room, and nothing tells which."""
         self._hurried = 2  # to the end of this round, and of a whole one
+
+    def go_on(self) -> None:
+        """Look at the next groups without a rest, as some had room just now."""
+        self._hurried = max(self._hurried, 1)
 
     def choose(self, dialect: "Dialect", cursor: Any, now: int) -> set[str]:
         """Return the groups to look at now; all, where they are few."""

@@ -49,7 +49,7 @@ class MySQLDialect(SkippingDialect):
     """MariaDB 10.6 and later, MySQL 8.0.17 and later."""
 
     vendor: ClassVar[str] = "mysql"
-    most_groups: ClassVar[int] = 50  # each takes a statement or two
+    most_groups: ClassVar[int] = 100  # each takes a statement or two
 
     # DDL and locks commit first; a BEGIN within a transaction does, too.
     ends_transaction: ClassVar[re.Pattern[str]] = re.compile(
