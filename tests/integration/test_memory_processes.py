@@ -218,9 +218,11 @@ def new(item):
 
 print(list(new.map([1, 2]).values(10)))
 
+exec(compile('''
 @task
 def same(item):
     return item + 1
+''', "<prompt>", "exec"))
 
 print(same.enqueue(1).wait(10).return_value)
 """)
