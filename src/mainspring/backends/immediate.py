@@ -12,6 +12,7 @@ from mainspring import signals
 from mainspring.backends import immediate_maps, map_plans
 from mainspring.backends.base import MainspringBackend
 from mainspring.backends.map_plans import Wanted
+from mainspring.backends.own_context import caller_of
 from mainspring.core import calls, clock, codec
 from mainspring.core.arguments import Arguments, as_arguments
 from mainspring.core.context import TaskContext
@@ -46,7 +47,9 @@ class ImmediateBackend(MainspringBackend):
 
     The result is finished when :meth:`enqueue` returns; a task that raises fails its result, and
     only ``KeyboardInterrupt`` reaches the caller, as with Django's own backend of this name.
-    Results are not kept. What an atomic task wrote to the ``default`` database is undone if it
+    Results are not kept. The task runs in a copy of the caller's context: what it sets there, such
+    as a language, ends with it. Anything else that it leaves behind is the caller's, as that of any
+    function. What an atomic task wrote to the ``default`` database is undone if it
     raises.
     """
 
@@ -78,11 +81,14 @@ class ImmediateBackend(MainspringBackend):
         call_args, call_kwargs = codec.decode(job.arguments)
         notes = _Noted(job.metadata)
         try:
+            call_apart = caller_of(task)
             if getattr(task, "atomic", False):
                 with transaction.atomic():
-                    returned = self._returned(task, running, notes, call_args, call_kwargs)
+                    returned = call_apart(
+                        self._returned, task, running, notes, call_args, call_kwargs
+                    )
             else:
-                returned = self._returned(task, running, notes, call_args, call_kwargs)
+                returned = call_apart(self._returned, task, running, notes, call_args, call_kwargs)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 # SystemExit fails a task, as with Django

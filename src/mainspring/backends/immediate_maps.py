@@ -10,6 +10,7 @@ from django.tasks.exceptions import TaskResultDoesNotExist
 
 from mainspring.backends.map_plans import Plan, Wanted
 from mainspring.backends.mapping import check_list
+from mainspring.backends.own_context import caller_of
 from mainspring.core import calls, clock, codec
 from mainspring.core.chunks import call_id
 from mainspring.core.errors import TaskError
@@ -109,7 +110,7 @@ class KeptCalls:
             return self._unreduced(merge, "there is no value to reduce")
         try:
             for value in values:
-                reduced = codec.normalize(merge.call(reduced, value))
+                reduced = codec.normalize(caller_of(merge)(merge.call, reduced, value))
             returned = codec.encode_value(reduced, merge.get_backend().config.options.max_payload)
         except KeyboardInterrupt:
             raise

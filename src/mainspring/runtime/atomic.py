@@ -24,6 +24,9 @@ from mainspring.runtime.board import Board, NoBoard, ticks
 from mainspring.runtime.executor import Executor
 from mainspring.runtime.isolation import (
     expect_connections,
+    expect_no_changes,
+    has_changes,
+    has_session_changes,
     tidy_connections,
     watch_connections,
 )
@@ -145,6 +148,7 @@ class Atomic:
         except StoreUnavailable:
             self._abandon(batch, job)
             return
+        expect_no_changes(batch.transaction.alias)
         attempt = self._attempt(batch.transaction, job)
         if batch.attempts and self._met_another(batch.transaction, attempt):
             self._apart_until = ticks() + _APART
@@ -154,8 +158,8 @@ class Atomic:
         batch.attempts.append(attempt)
         batch.room -= 1
         batch.due_at = batch.due_at or ticks() + _LONGEST
-        if batch.transaction.is_broken:
-            self.commit()
+        if batch.transaction.is_broken or has_changes(batch.transaction.alias):
+            self.commit()  # or the next one would find the settings that this one has made
 
     def _met_another(self, transaction: Transaction, attempt: _Attempt) -> bool:
         # What the tasks before it have locked may be in the way of others, and this one pays.
@@ -235,6 +239,10 @@ class Atomic:
             return
         except StoreUnavailable as error:
             if not self._are_stored(settled):
+                if len(attempts) == 1 and has_session_changes(transaction.alias):
+                    error.add_note("The task has changed settings of the database session.")
+                    self._blame(attempts, error)
+                    return
                 self._try_again(attempts, error)
                 return
             lost = []

@@ -13,7 +13,7 @@ from mainspring.backends.stalls import Slot, async_slot
 from mainspring.core import outcomes
 from mainspring.core.jobs import Job, Outcome
 from mainspring.runtime.executor import Executor
-from mainspring.runtime.isolation import expect_no_tasks, expect_tasks
+from mainspring.runtime.isolation import context_for_tasks, expect_no_tasks, expect_tasks
 
 type Done = Callable[[Outcome], None]
 type Freed = Callable[[], None]
@@ -136,6 +136,7 @@ class AsyncLane(Lane):
         self._waiting: deque[Job] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._context = context_for_tasks()
         self._starts_no_more = False
         self._is_stopping = False
         self._is_child = False
@@ -218,7 +219,7 @@ class AsyncLane(Lane):
             except IndexError:  # released just now
                 return
             # Not by the loop's factory for tasks, which some task may have replaced.
-            task = asyncio.Task(self._work(job), loop=loop)
+            task = asyncio.Task(self._work(job), loop=loop, context=self._context.copy())
             self._running.add(task)
             task.add_done_callback(partial(self._finished, job))
 

@@ -76,6 +76,11 @@ class Watch:
             self._cursors.add(context["cursor"].cursor)
         return execute(sql, params, many, context)
 
+    @property
+    def has_cursors(self) -> bool:
+        """Whether cursors are still referred to: somebody may be in the midst of reading."""
+        return len(self._cursors) > 0
+
     def close_cursors(self) -> None:
         """Close the cursors that are still referred to, as they may hold locks."""
         for cursor in list(self._cursors):

@@ -38,7 +38,8 @@ TASKS = {
         "BACKEND": "mainspring.backends.database.DatabaseBackend",
         "QUEUES": [],
         "OPTIONS": _site.get("options", {}),
-    }
+    },
+    **_site.get("tasks", {}),
 }
 
 LOGGING = (
