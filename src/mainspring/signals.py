@@ -32,6 +32,22 @@ task_rescued: Final = Signal()
 """A call was recovered from a worker that died; sent with ``details``, a :class:`Rescue`."""
 
 
+worker_process_started: Final = Signal()
+"""A worker process has been forked and is about to claim; sent in that process with ``details``, a
+:class:`WorkerProcess`."""
+worker_process_stopping: Final = Signal()
+"""A worker process has finished its last task and is about to end by itself; sent in that process
+with ``details``, a :class:`WorkerProcess`."""
+
+
+class WorkerProcess(NamedTuple):
+    """Details of ``worker_process_started`` and ``worker_process_stopping``."""
+
+    worker_id: str
+    backend: str
+    """The alias in ``TASKS``."""
+
+
 class Retried(NamedTuple):
     """Details of ``task_retried``."""
 

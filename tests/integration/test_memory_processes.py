@@ -411,3 +411,29 @@ def test_a_timeout_in_the_midst_of_a_verb_ends_the_call_alone(start: Started) ->
     )
     printed, failed = script.communicate(timeout=60)
     assert printed.splitlines() == ["1 ['mainspring.exceptions.TaskTimeout']"] * 2, failed
+
+
+def test_the_life_of_the_processes(run: Callable[[str], list[str]]) -> None:
+    """They say when they begin and end, and call no exit handler of the script."""
+    printed = run("""
+import atexit
+from mainspring.signals import worker_process_started, worker_process_stopping
+
+def told(*, signal, details, **_):
+    what = "started" if signal is worker_process_started else "stopping"
+    print(what, details.backend, flush=True)
+
+@task
+def expects(name):
+    atexit.register(print, f"exit {name}", flush=True)
+
+worker_process_started.connect(told)
+worker_process_stopping.connect(told)
+atexit.register(print, "exit of the script", flush=True)
+expects.enqueue("of a worker").wait()
+""")
+    assert sorted(printed) == sorted(
+        ["started default"] * 2
+        + ["stopping default"] * 2
+        + ["exit of a worker", "exit of the script"]
+    )

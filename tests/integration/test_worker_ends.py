@@ -237,7 +237,7 @@ def test_a_killed_tree(make_site: Callable[..., Site]) -> None:
     worker = site.worker("--processes=1")
 
     for one in held:
-        job = site.wait_for(one, timeout=5)
+        job = site.wait_for(one, timeout=20)
         assert (job.state, job.kinds, len(job.workers)) == (State.SUCCESSFUL, ["WorkerLost"], 2)
         assert "nobody saw how" in job.errors[0][1]
     assert len(site.workers()) == 1

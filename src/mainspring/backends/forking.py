@@ -9,7 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
-from mainspring.backends.inherited import disown, forget_threads, hold_connections
+from mainspring.backends import log_queues
+from mainspring.backends.inherited import (
+    disown,
+    forget_threads,
+    hold_connections,
+    leave_finalizers,
+)
 from mainspring.backends.signal_handlers import FOR_PARENT, STOP, handle, is_ignored, pass_over
 
 logger = logging.getLogger("mainspring")
@@ -24,8 +30,8 @@ def fork(work: Callable[[], object]) -> int:
     anything else; nothing else of this process is ended or cleaned up there. SIGTERM ends it, and
     it ignores SIGINT and SIGHUP, until ``work`` says otherwise. It has no connection of the parent.
     """
-    _flush()
-    held = hold_connections()
+    flush()
+    held, listeners = hold_connections(), log_queues.running_listeners()
     # A signal between the fork and the child's own handlers must not look like the parent's.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_PARENT)
     try:
@@ -47,6 +53,8 @@ def fork(work: Callable[[], object]) -> int:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_PARENT)
         disown(held)
         forget_threads()
+        leave_finalizers()
+        log_queues.restart(listeners)
         work()
         status = 0
     except SystemExit as leaving:
@@ -55,8 +63,9 @@ def fork(work: Callable[[], object]) -> int:
         logger.exception("A worker process failed")
     finally:
         with suppress(Exception):
+            log_queues.end()
             logging.shutdown()
-            _flush()
+            flush()
         os._exit(status)
 
 
@@ -94,7 +103,7 @@ def end_child(error: BaseException | None) -> NoReturn:
             sys.excepthook(type(error), error, error.__traceback__)
         with suppress(Exception):
             vars(threading)["_shutdown"]()  # waits for the threads that it has started
-        _flush()
+        flush()
     finally:
         os._exit(status)
 
@@ -107,7 +116,8 @@ def _status_of(leaving: SystemExit) -> int:
     return 1
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write what the standard streams hold back."""
     # What is not written yet would be written by both.
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:

@@ -1,9 +1,11 @@
 """Inherited: what a child process has from its parent, and must neither use nor close."""
 
+import atexit
 import gc
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -109,6 +111,23 @@ def forget_threads() -> None:
         vars(process)["_children"].clear()
         vars(util)["_finalizer_registry"].clear()
         vars(util)["_run_after_forkers"]()
+
+
+def leave_finalizers() -> None:
+    """Leave to the parent what is to be cleaned up when an object or the process ends.
+
+    What this child process makes itself is cleaned up at its own end.
+    """
+    for finalizer in list(vars(weakref.finalize)["_registry"]):
+        finalizer.atexit = False  # it would delete the parent's temporary folders, for one
+
+
+def forget_exit_handlers() -> None:
+    """Have this child process call none of its parent's exit handlers, but those of its own."""
+    vars(atexit)["_clear"]()
+    setattr(weakref.finalize, "_registered_with_atexit", False)  # noqa: B010 # Python's own
+    if (util := sys.modules.get("multiprocessing.util")) is not None:
+        atexit.register(vars(util)["_exit_function"])
 
 
 def _all_pools() -> Iterator[dict[str, Any]]:

@@ -65,8 +65,13 @@ class Lane:
 class ThreadLane(Lane):
     """A pool of threads for sync tasks."""
 
-    def __init__(self, executor: Executor, done: Done, freed: Freed, threads: int) -> None:
-        """``done`` takes each outcome; after it, ``freed`` is told that there is room for more."""
+    def __init__(
+        self, executor: Executor, done: Done, freed: Freed, threads: int, is_daemonic: bool = True
+    ) -> None:
+        """``done`` takes each outcome; after it, ``freed`` is told that there is room for more.
+
+        ``is_daemonic`` of its threads, which those inherit that tasks start.
+        """
         self.waiting = Waiting()
         self.size = threads
         self._executor = executor
@@ -76,7 +81,7 @@ class ThreadLane(Lane):
         self._starts_no_more = False
         self._lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=self._work, name=f"mainspring-task-{i}", daemon=True)
+            threading.Thread(target=self._work, name=f"mainspring-task-{i}", daemon=is_daemonic)
             for i in range(threads)
         ]
         for thread in self._threads:
@@ -127,8 +132,16 @@ class ThreadLane(Lane):
 class AsyncLane(Lane):
     """One event loop, in a thread of its own, for async tasks; made when the first one comes."""
 
-    def __init__(self, executor: Executor, done: Done, freed: Freed, concurrency: int) -> None:
-        """``done`` and ``freed`` as for :class:`ThreadLane`."""
+    def __init__(
+        self,
+        executor: Executor,
+        done: Done,
+        freed: Freed,
+        concurrency: int,
+        is_daemonic: bool = True,
+    ) -> None:
+        """``done``, ``freed`` and ``is_daemonic`` as for :class:`ThreadLane`."""
+        self._is_daemonic = is_daemonic
         self.size = concurrency
         self._executor = executor
         self._done = done
@@ -163,7 +176,10 @@ class AsyncLane(Lane):
         if loop is None:
             loop = self._loop = asyncio.new_event_loop()
             threading.Thread(
-                target=self._turn, args=(loop,), name="mainspring-async", daemon=True
+                target=self._turn,
+                args=(loop,),
+                name="mainspring-async",
+                daemon=self._is_daemonic,
             ).start()
         loop.call_soon_threadsafe(self._start_waiting, loop)
 

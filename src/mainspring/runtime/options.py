@@ -29,6 +29,9 @@ class WorkerOptions:
     shutdown_timeout: float = 25.0
     """Seconds that running tasks have to finish when the worker is to stop."""
 
+    is_daemonic: bool = True
+    """Whether the process may end while threads that tasks have started run."""
+
     def draw_max_tasks(self) -> int:
         """Return after how many tasks a process is replaced; not all processes at once."""
         if self.max_tasks is None:

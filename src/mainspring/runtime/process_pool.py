@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn
 
 from mainspring.backends.base import MainspringBackend
 from mainspring.backends.forking import fork
+from mainspring.backends.inherited import forget_exit_handlers
 from mainspring.backends.remote_storage import RemoteStorage
 from mainspring.backends.signal_handlers import handle
 from mainspring.core import registry
@@ -72,6 +73,7 @@ class ProcessPool:
 
     def _supervise(self, parent: int) -> NoReturn:
         gc.freeze()  # what the parent has made is no garbage of ours, and is not to be looked at
+        forget_exit_handlers()
         self.storage.close_thread()
         self.storage.end_process_with_it()
         sys.exit(_PoolSupervisor(self._options, self.storage, parent).run())

@@ -6,7 +6,6 @@ It never touches the store while it has children, so that nothing can hold it up
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,14 +21,12 @@ from mainspring.core import clock
 from mainspring.core.clock import SECOND
 from mainspring.exceptions import StoreUnavailable
 from mainspring.maintenance.rescuer import LATE, tell_rescued
-from mainspring.runtime import dispositions, lost
+from mainspring.runtime import lost
 from mainspring.runtime.board import Board, ticks
-from mainspring.runtime.children import kept_out
-from mainspring.runtime.crashes import dump_stacks, leave_traces, stop
+from mainspring.runtime.crashes import dump_stacks, stop
 from mainspring.runtime.identity import new_worker
 from mainspring.runtime.options import WorkerOptions
-from mainspring.runtime.upkeep import Upkeep
-from mainspring.runtime.worker import Worker
+from mainspring.runtime.worker_process import UNDRAINED, work
 
 logger = logging.getLogger("mainspring")
 
@@ -40,7 +37,6 @@ _YOUNG: Final = 1.0  # seconds
 _FORGIVEN: Final = 5  # children that die young, one after the other
 CHANGED: Final = 3
 """The exit status for "files have changed, start me anew", as Django's autoreload has it."""
-_UNDRAINED: Final = 4  # of a child that is to be replaced and has not drained all
 
 
 @dataclass(slots=True)
@@ -214,25 +210,9 @@ class Supervisor:
             self._starts.append(self._again_at(error))
             return
 
-        def work() -> None:
-            board.come_alive()
-            backend = mainspring_backend(self._options.backend)
-            leave_traces(board)
-            process = Worker(backend, worker, self._options, board)
-            if process.threads is None:
-                process.guard.use_signal()
-            process.loops.maintenance.add(Upkeep(process, supervisor))
-            for number in (signal.SIGTERM, STOP):
-                handle(number, lambda *_: process.stop())
-            dispositions.keep()
-            with kept_out(process, owns_process=True):
-                process.run()
-            if self._options.drain and not process.is_drained:
-                sys.exit(_UNDRAINED)
-
         supervisor = os.getpid()
         try:
-            pid = self._fork(work)
+            pid = self._fork(lambda: work(self._options, worker, board, supervisor))
         except OSError as error:  # too many processes, or too little memory, for now
             board.remove()
             board.close()
@@ -282,7 +262,7 @@ class Supervisor:
     def _ended(self, child: _Child, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
         was_ready = child.board.is_ready
-        if code and code != _UNDRAINED:
+        if code and code != UNDRAINED:
             # It may have died while its stacks were asked for: what should have ended is to blame.
             child.board.mark_overdue(ticks() - self._grace)
             child.board.record_exit(status)
@@ -300,7 +280,7 @@ class Supervisor:
         if self._stop_by is not None or (self._options.drain and not code):
             return
         now = time.monotonic()
-        if code in {0, _UNDRAINED} or (was_ready and now - child.started >= _YOUNG):
+        if code in {0, UNDRAINED} or (was_ready and now - child.started >= _YOUNG):
             self._failures = 0
         else:  # tasks may kill some young ones without its being the worker's fault
             self._failures = max(self._failures, 0 if was_ready else _FORGIVEN) + 1

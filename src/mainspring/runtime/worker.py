@@ -55,13 +55,17 @@ class Worker:
         self.executor = Executor(backend, identity, board, self.guard)
         self.pace = Pace()
         self.threads = (
-            ThreadLane(self.executor, self._done, self._freed, options.threads)
+            ThreadLane(self.executor, self._done, self._freed, options.threads, options.is_daemonic)
             if options.threads > 1
             else None
         )
         self.waiting = self.threads.waiting if self.threads is not None else Waiting()
         self.coroutines = AsyncLane(
-            self.executor, self._done, self._freed, options.async_concurrency
+            self.executor,
+            self._done,
+            self._freed,
+            options.async_concurrency,
+            options.is_daemonic,
         )
         self._telling = Telling(identity.id)
         self._blockers = Blockers(self.storage)
