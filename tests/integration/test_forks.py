@@ -96,16 +96,20 @@ def test_a_process_that_is_replaced_says_so(make_site: Callable[..., Site]) -> N
 
 @pytest.mark.parametrize("args", [("--max-tasks=1",), ()])
 def test_a_thread_that_does_not_end(make_site: Callable[..., Site], args: tuple[str, ...]) -> None:
-    """It is waited for as long as the shutdown may take, and no longer."""
+    """It is waited for as long as the shutdown may take, and no longer.
+
+    On a busy machine, the supervisor may come first where it has told the process to stop.
+    """
     site = make_site(apps=["early"])
     worker = site.worker("--processes=1", "--shutdown-timeout=1", *args)
     site.wait_for(site.enqueue("early.tasks.leaves_thread", 600))
     if args:
         site.wait_for_log("a-slow-thread")
         site.wait_for(site.enqueue("nothing"))
-    assert site.stop(worker, timeout=20) == 0
-    assert len(site.logged("ends without waiting any longer for the threads a-slow-thread")) == 1
-    assert not site.logged("ended with")
+    was_killed = site.stop(worker, timeout=20) == 1
+    by_itself = site.logged("ends without waiting any longer for the threads a-slow-thread")
+    assert len(by_itself) == 1 or (was_killed and not args)
+    assert was_killed == bool(site.logged("ended with"))
     assert site.boards() == []
 
 

@@ -16,7 +16,7 @@ from mainspring.runtime.options import WorkerOptions
 
 logger = logging.getLogger("mainspring")
 
-_PART: Final = 0.95  # of the time: then it ends by itself, before it is killed
+_PART: Final = 0.9  # of the time: then it ends by itself, before it is killed
 
 
 class Leaving:
