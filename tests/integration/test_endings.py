@@ -89,10 +89,11 @@ def test_the_next_calls_of_a_map_get_a_connection_of_their_own(persistent_site: 
         "tell([v[0] for v in h.values(skip_failed=True)],\n"
         "  [e.errors[-1].exception_class_path.rpartition('.')[2] for e in h.errors()])",
     )
-    # On a busy machine, others may take too long as well, and have written nothing then.
+    # On a busy machine, others may take too long as well, before or after they have written.
     assert (set(values), set(errors)) == ({0}, {"TaskTimeout"})
     assert len(values) + len(errors) == 30
-    assert [tuple(row) for row in site.query("SELECT count(*) FROM note")] == [(len(values),)]
+    ((written,),) = site.query("SELECT count(*) FROM note")
+    assert len(values) <= written <= 29
 
 
 @on_engines
