@@ -29,13 +29,15 @@ class Account:
     """The workers that executed each call, by the ledger."""
     rows: Counter[str]
     """How many rows each call has in the ledger's table."""
+    others: Collection[str] = ()
+    """The ids of those that the test has stored itself."""
 
     @classmethod
-    def of(cls, site: Site, ledger: Ledger) -> "Account":
+    def of(cls, site: Site, ledger: Ledger, others: Collection[str] = ()) -> "Account":
         """Take stock of what a site's store and ledger hold now."""
         ledger.read()
         jobs = {job.id: job for job in site.jobs()}
-        return cls(jobs, dict(ledger.executions), ledger.rows())
+        return cls(jobs, dict(ledger.executions), ledger.rows(), others)
 
     @cached_property
     def atomic(self) -> dict[str, Seen]:

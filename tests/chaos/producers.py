@@ -1,23 +1,28 @@
 """Producers: processes that enqueue one call after the other, whatever becomes of the store."""
 
 import subprocess
+from collections.abc import Mapping
 
 from tests.chaos.account import ATOMIC, Account
 from tests.integration.sites import Site
 from tests.integration.waiting import wait_until
 
-_TASKS = ("ledger", ATOMIC)
 _PAUSE = 0.02  # seconds between two calls of a producer
 
 
 class Producers:
-    """One ``manage.py produce`` for each of two tasks, and what they were told."""
+    """One ``manage.py produce`` for each of some tasks, and what they were told."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, *tasks: str, pauses: Mapping[str, float] | None = None) -> None:
+        """``pauses`` in seconds after each call, of tasks that are not to come that often."""
         self._site = site
+        self._tasks = tasks or ("ledger", ATOMIC)
+        pauses = pauses or {}
         self._processes = [
-            site.manage("produce", task, f"--pause={_PAUSE}", stdin=subprocess.PIPE)
-            for task in _TASKS
+            site.manage(
+                "produce", task, f"--pause={pauses.get(task, _PAUSE)}", stdin=subprocess.PIPE
+            )
+            for task in self._tasks
         ]
 
     @property
@@ -64,8 +69,8 @@ class Producers:
 
     def _unknown(self, account: Account) -> set[str]:
         # Their tasks whose ids they were not told.
-        ids = {job.id for job in account.jobs.values() if job.task in _TASKS}
-        return ids - set(self.accepted)
+        ids = {job.id for job in account.jobs.values() if job.task in self._tasks}
+        return ids - set(self.accepted) - set(account.others)
 
     def table(self, account: Account) -> dict[str, int]:
         """Return what a run's table says of them."""

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 
 import psutil
@@ -13,15 +14,24 @@ from tests.integration.waiting import wait_until
 
 
 class Tree:
-    """One ``mainspring worker`` with its processes; started anew where it does not do so itself."""
+    """One ``mainspring worker`` with its processes; started anew where it does not do so itself.
 
-    def __init__(self, site: Site, *arguments: str) -> None:
+    ``variables`` are added to its environment.
+    """
+
+    def __init__(
+        self, site: Site, *arguments: str, variables: Mapping[str, str] | None = None
+    ) -> None:
         self._site = site
         self._arguments = arguments
+        self._variables = dict(variables or {})
+        self._pids: set[str] = set()
         self._start()
 
     def _start(self) -> None:
-        self._supervisor = self._site.worker(*self._arguments)
+        environment = {**self._site.environment, **self._variables}
+        self._supervisor = self._site.worker(*self._arguments, env=environment)
+        self._pids.add(str(self._supervisor.pid))
 
     @property
     def workers(self) -> list[str]:
@@ -31,6 +41,10 @@ class Tree:
     def has(self, worker_id: str) -> bool:
         """Whether this is one of its processes."""
         return worker_id.split("-")[-2] == str(self._supervisor.pid)
+
+    def had(self, worker_id: str) -> bool:
+        """Whether this is, or was, one of its processes."""
+        return worker_id.split("-")[-2] in self._pids
 
     def wait_until_ready(self) -> None:
         """Wait until one of its processes has registered."""

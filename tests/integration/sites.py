@@ -90,9 +90,13 @@ class Site:
         with self.output.open("a") as output:
             process = subprocess.Popen(
                 args,
-                **{"stdout": output, "stderr": subprocess.STDOUT, **options},
+                **{
+                    "stdout": output,
+                    "stderr": subprocess.STDOUT,
+                    "env": self.environment,
+                    **options,
+                },
                 cwd=self.folder,
-                env=self.environment,
                 text=True,
                 start_new_session=True,
                 umask=self.settings.get("umask", -1),
@@ -100,9 +104,9 @@ class Site:
         self.started.append(process)
         return process
 
-    def worker(self, *args: str) -> "subprocess.Popen[str]":
+    def worker(self, *args: str, **options: Any) -> "subprocess.Popen[str]":
         """Start a worker."""
-        return self.manage("mainspring", "worker", *args)
+        return self.manage("mainspring", "worker", *args, **options)
 
     def call(self, *calls: tuple[Any, ...]) -> list[Any]:
         """Have another process enqueue calls and wait for each; return what they returned."""
