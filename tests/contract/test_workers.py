@@ -8,7 +8,7 @@ from mainspring.backends.database.rescue import LostJobs
 from mainspring.backends.storage import Rescued, Storage, lease_ended
 from mainspring.core import codec
 from mainspring.core.clock import SECOND
-from mainspring.core.jobs import State
+from mainspring.core.jobs import State, Worker
 from mainspring.core.leases import Lease
 from mainspring.core.outcomes import MAX_CRASHES
 from mainspring.maintenance.rescuer import Rescuer
@@ -336,3 +336,17 @@ def test_who_is_registered_after_its_death_is_rescued_before_it_is_forgotten(
     rescuer.step(START)
     assert storage.leases() == []
     assert left == {}
+
+
+def test_claims_of_who_is_not_registered_are_rescued_at_the_second_look(store: Store) -> None:
+    """Whatever its number is: below all, between, or above all that are registered."""
+    if not store.kind.server and "sqlite" not in str(store.kind):
+        pytest.skip("nobody else has claims there")
+    storage = store.storage
+    for token in (1_000_000, 2_000_000):
+        storage.heartbeat(Worker(f"alive-{token}", token), START)
+    tokens = (999_999, 1_000_001, 1_999_999, 2_000_001, 2**31 - 1)
+    gone = [Worker(f"gone-{token}", token) for token in tokens]
+    taken = [claimed(storage, one, place)[0] for place, one in enumerate(gone)]
+    assert storage.rescue(START) == []
+    assert set(ids_of(storage.rescue(START))) == set(ids(taken))

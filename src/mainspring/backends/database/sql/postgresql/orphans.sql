@@ -3,7 +3,7 @@
 -- Result: the tokens, the upper halves of the claims.
 -- Looks between the claims of those that are registered: what these have claimed ever may still be
 -- in the index, beside a transaction that stays open for long. OFFSET 0 keeps the planner from
--- turning the join around.
+-- turning the join around. The last gap ends with the highest bigint: one more would be the lowest.
 WITH known AS (
     SELECT token FROM mainspring_worker
     UNION ALL
@@ -19,7 +19,7 @@ CROSS JOIN LATERAL (
     SELECT claim
     FROM mainspring_job_live
     WHERE state = 2 AND backend = $1
-        AND claim >= (gap.after + 1) << 32 AND claim < gap.before << 32
+        AND claim BETWEEN (gap.after + 1) << 32 AND ((gap.before - 1) << 32) + 4294967295
     OFFSET 0
 ) AS found
 WHERE gap.before > gap.after + 1
