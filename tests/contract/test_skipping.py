@@ -17,6 +17,7 @@ from mainspring.backends.storage import Storage
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import Job
 from mainspring.core.ordering import FAIR_EVERY
+from tests.contract.beside import transaction_of_another
 from tests.contract.jobs import (
     ALL,
     DAY,
@@ -122,6 +123,22 @@ def test_a_fair_turn_starts_with_what_has_waited_longest(storage: Storage) -> No
     for _ in range(20 * FAIR_EVERY):
         taken += storage.claim(worker, ALL, 1)
     assert len(set(ids(taken))) == len(taken) == 101
+
+
+def test_a_fair_turn_that_others_were_faster_in_passes_nothing(
+    storage: Storage, clock: Clock
+) -> None:
+    worker = registered(storage)
+    storage._dialect._skipping.begin([0, 1])  # type: ignore[attr-defined]
+    (oldest,) = enqueued(storage, 0, priority=1)
+    others = enqueued(storage, *range(10, 15))
+    turns = storage._demand._turns  # type: ignore[attr-defined]
+    while next(turns) % FAIR_EVERY != FAIR_EVERY - 1:
+        pass
+    with transaction_of_another() as another:
+        another.execute("SELECT id FROM mainspring_job WHERE id = %s FOR UPDATE", (oldest.id,))
+        taken = storage.claim(worker, ALL, 10) or storage.claim(worker, ALL, 10)
+        assert set(ids(taken)) == set(ids(others))
 
 
 def test_a_new_priority_or_queue_is_seen_at_once(storage: Storage) -> None:

@@ -204,12 +204,13 @@ class Walk(NamedTuple):
         """Take note of the rows of a claim of the oldest of one priority, from one source."""
         if self.until is None:
             return
+        if not rows:  # others may have locked all of that priority: of the rest, nobody knows
+            return
         ((source, spans),) = self.spans
         found = [(row[0], row[1]) for row in rows]
-        if found:  # of the others, the claim has not told how far it went
-            level = found[0][0]
-            spans = [one for one in spans if one.is_level and one.top == level]
-            spans = spans or [Span(level, HIGHEST, level, LOWEST)]
+        level = found[0][0]  # of the others, the claim has not told how far it went
+        spans = [one for one in spans if one.is_level and one.top == level]
+        spans = spans or [Span(level, HIGHEST, level, LOWEST)]
         are_all = len(rows) < limit
         self.skipping.passed(source, spans, found, False, are_all, self.until)
 
