@@ -12,6 +12,8 @@ from mainspring.backends.database.vendors.postgresql import session
 from mainspring.backends.storage import Storage
 from mainspring.core.jobs import Outcome, State, Worker
 from mainspring.exceptions import StoreLocked
+from mainspring.maintenance.rescuer import Rescuer
+from mainspring.maintenance.stager import Stager
 from mainspring.runtime.board import NoBoard, ticks
 from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.settler import Settler
@@ -20,8 +22,10 @@ from mainspring.runtime.worker import Worker as RunningWorker
 from tests.contract.beside import LONG, touch, transaction_of_another, wait_for_waiting
 from tests.contract.jobs import (
     ALL,
+    LEASE,
     START,
     claimed,
+    deferred,
     died,
     enqueued,
     ids,
@@ -205,6 +209,30 @@ def test_what_a_dead_worker_has_left_is_rescued_but_for_what_is_locked(store: St
 
 
 @on_servers
+def test_how_a_worker_died_is_known_until_its_last_job_is_rescued(store: Store) -> None:
+    storage, worker = store.storage, registered(store.storage)
+    jobs = claimed(storage, worker, *range(3))
+    left = {worker.id: died(worker, jobs[:1])}
+    rescuer = Rescuer(
+        storage,
+        find_lost=lambda: list(left.values()),
+        forget=lambda lost: left.pop(lost.worker_id),
+        is_steady=lambda: True,
+        lease=LEASE,
+    )
+    with transaction_of_another() as another:
+        touch(another, [jobs[2].id])
+        for _ in range(4):
+            rescuer.step(START)
+        assert list(left) == [worker.id]
+    rescuer.step(START)
+    assert state_of(storage, jobs[2].id) == State.READY
+    assert stored(storage, jobs[2].id).errors is None  # it had not been started
+    rescuer.step(START)
+    assert left == {}
+
+
+@on_servers
 def test_a_claim_in_doubt_that_is_locked_stops_nothing(store: Store) -> None:
     storage, worker = store.storage, registered(store.storage)
     first, second = claimed(storage, worker, 0, 1)
@@ -248,6 +276,20 @@ def test_a_row_of_a_map_that_is_locked_when_it_is_divided_keeps_no_other_waiting
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert (called.progress.done, called.progress.failed) == (801, 1)
+
+
+@on_servers
+def test_a_due_job_that_another_has_locked_is_come_back_to_after_a_rest(store: Store) -> None:
+    stager, now = Stager(store.storage), START + LEASE
+    one, other = deferred(10), deferred(20)
+    store.storage.enqueue([one, other])
+    with transaction_of_another() as another:
+        touch(another, [one.id])
+        assert stager.step(now) == 0
+        assert state_of(store.storage, other.id) == State.READY
+        assert 0 < stager.step(now) < 1
+    stager.step(now)
+    assert state_of(store.storage, one.id) == State.READY
 
 
 @on_servers

@@ -90,16 +90,21 @@ class Rescuer(Loop):
                 self._storage.admit(now)
             if (silent or dead) and self._has_died is not None:
                 self._has_died()
-        self._forget_seen(dead)
-        return min(LATE, self._interval) if dead else self._interval
+        are_new = self._forget_seen(dead)
+        return min(LATE, self._interval) if are_new else self._interval
 
-    def _forget_seen(self, dead: Sequence[LostWorker]) -> None:
+    def _forget_seen(self, dead: Sequence[LostWorker]) -> bool:
         # At the second look: that a process is there, for one, may be stored after its death, and
-        # after the first look.
-        for worker in dead:
-            if worker.worker_id in self._seen:
-                self._forget(worker)
+        # after the first look. Not while others have locked some of its jobs: how it died tells
+        # what becomes of them, too. Return whether any is new.
+        seen = [worker for worker in dead if worker.worker_id in self._seen]
+        if seen:
+            left = registered(self._storage)
+            for worker in seen:
+                if worker.worker_id not in left:
+                    self._forget(worker)
         self._seen = {worker.worker_id for worker in dead}
+        return len(seen) < len(dead)
 
     def _silent(self, moment: float) -> list[LostWorker]:
         self._next_leases = moment + self._look_every
@@ -121,6 +126,11 @@ class Rescuer(Loop):
 def _is_readable(lease: Lease) -> bool:
     # What a lease of a newer format means, only newer versions know.
     return format_of_worker(lease.worker_id) <= FORMAT
+
+
+def registered(storage: Storage) -> set[str]:
+    """Return the ids of the workers that are registered, such as those not rescued as yet."""
+    return {lease.worker_id for lease in storage.leases()}
 
 
 def tell_rescued(storage: Storage, rescued: Sequence[Rescued]) -> None:

@@ -33,7 +33,10 @@ class Stager(Loop):
         pause = _LONGEST
         staged = self._storage.stage(now)
         if staged.next_at is not None:
-            pause = min(pause, max((staged.next_at - now) / SECOND, 0))
+            # What is due and was not staged, others have locked: who stages it, or takes long.
+            is_locked = not staged.staged and staged.next_at <= now
+            least = _WHERE_OTHERS_ARE if is_locked else 0
+            pause = min(pause, max((staged.next_at - now) / SECOND, least))
         if staged.has_held or now >= self._next_admit:
             self._next_admit = now + _AT_LEAST_EVERY
             admitted = self._storage.admit(now)

@@ -20,7 +20,7 @@ from mainspring.backends.signal_handlers import STOP, give_back, handle, is_igno
 from mainspring.core import clock
 from mainspring.core.clock import SECOND
 from mainspring.exceptions import StoreUnavailable
-from mainspring.maintenance.rescuer import LATE, tell_rescued
+from mainspring.maintenance.rescuer import LATE, registered, tell_rescued
 from mainspring.runtime import lost
 from mainspring.runtime.board import Board, ticks
 from mainspring.runtime.crashes import dump_stacks, stop
@@ -305,8 +305,10 @@ class Supervisor:
             tell_rescued(storage, storage.rescue(clock.now(), dead))
             time.sleep(LATE)
             tell_rescued(storage, storage.rescue(clock.now(), dead))
+            left = registered(storage)
             for worker in dead:
-                lost.forget(identity, worker)
+                if worker.worker_id not in left:  # others may have locked some of its jobs
+                    lost.forget(identity, worker)
         except StoreUnavailable as error:
             logger.error("%s The next worker to start will rescue what was running.", error)  # noqa: TRY400
         finally:
