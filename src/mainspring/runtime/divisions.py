@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from random import uniform
-from typing import Final
+from typing import Final, NamedTuple
 
 from mainspring.backends.storage import Storage
 from mainspring.core import clock, outcomes
@@ -19,6 +18,15 @@ _LOOK_EVERY: Final = 0.5  # seconds between looks whether a lock is gone
 type Settled = Callable[[Sequence[Outcome], Sequence[str]], None]
 
 
+class _Aside(NamedTuple):
+    """A division that is stored when nobody else has locked its row any more."""
+
+    job: Job
+    division: Division
+    is_reduced: bool
+    """Whether it is without the values that the store has refused."""
+
+
 class Divisions:
     """Those of one worker: stored in the thread that ran the row; later, where it is locked."""
 
@@ -30,7 +38,7 @@ class Divisions:
         self._worker = worker
         self._telling = telling
         self._settled = settled
-        self._aside: list[tuple[Job, Division]] = []
+        self._aside: list[_Aside] = []
         self._look_at = 0.0
 
     def store(self, job: Job, division: Division) -> None:
@@ -42,12 +50,11 @@ class Divisions:
             except StoreLocked:  # as by one who cancels it in a long transaction
                 self._telling.outcome_locked(job.id)
                 self._look_at = time.monotonic() + _LOOK_EVERY
-                self._aside.append((job, division))
+                self._aside.append(_Aside(job, division, is_reduced))
                 return
             except StoreUnavailable as error:
                 if isinstance(error, StoreRefused) and not is_reduced:
-                    self._telling.outcome_refused(job.id, error)
-                    division, is_reduced = self._without_values(division, error), True
+                    division, is_reduced = self._without_values(job, division, error), True
                     continue
                 # Nothing else may be done with the row until the store answers.
                 self._telling.store_failed(error)
@@ -62,7 +69,8 @@ class Divisions:
         is_held = self._storage.divide(self._worker, job, division)
         self._settled(division.outcomes[:1], () if is_held else (job.id,))
 
-    def _without_values(self, division: Division, error: StoreRefused) -> Division:
+    def _without_values(self, job: Job, division: Division, error: StoreRefused) -> Division:
+        self._telling.outcome_refused(job.id, error)
         now, worker_id = clock.now(), self._worker.id
         return division._replace(
             outcomes=[
@@ -81,7 +89,23 @@ class Divisions:
         if not self._aside or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + _LOOK_EVERY
+        failure: StoreUnavailable | None = None
         for one in list(self._aside):
-            with suppress(StoreLocked):
-                self._store(*one)
+            try:
+                self._store(one.job, one.division)
+            except StoreLocked:
+                continue
+            except StoreRefused as error:
+                self._reduce(one, error)
+            except StoreUnavailable as error:  # it may be this one's alone: the others have a turn
+                failure = error
+            else:
                 self._aside.remove(one)
+        if failure is not None:
+            raise failure
+
+    def _reduce(self, one: _Aside, error: StoreRefused) -> None:
+        # What is left of it is stored at the next look.
+        if not one.is_reduced:
+            left = self._without_values(one.job, one.division, error)
+            self._aside[self._aside.index(one)] = _Aside(one.job, left, is_reduced=True)
