@@ -130,20 +130,6 @@ class Guard:
         self._told_at.pop(job_id, None)
         return self.told.pop(job_id, None)
 
-    def take(self, job_id: str) -> BaseException | None:
-        """Return what the call was told, if it was; another one of its row may be told anew.
-
-        From when this returns, nothing is raised any more in the calling thread. In a process that
-        the call has forked, it never returns.
-        """
-        self._end_if_child()
-        running = self.running.get(job_id)
-        with self._lock:
-            if running is not None and running.tell is None and job_id in self.told:
-                _set_async_exception(ctypes.c_ulong(running.thread), None)
-            self._told_at.pop(job_id, None)
-            return self.told.pop(job_id, None)
-
     @contextmanager
     def sparing(self, job_id: str) -> Iterator[None]:
         """Tell a call of the calling thread nothing while it is in here, but right after.

@@ -170,14 +170,12 @@ class RowRunner:
 
     def _run_slice(self, chunk: Chunk, work: _Work, calls: list[Any]) -> list[End]:
         base, failures = len(chunk.values), list[Failure]()
-        telling = self._executor.telling
-        if telling.hears_each_started:
-            single = self._single(chunk, base)
-            telling.tell_started(telling.running(single, clock.now()))
+        raised = self._tell_started(chunk)
         while True:
-            self._go_on(chunk, work.policy.timeout, len(calls))
-            before = len(chunk.values)
-            raised = self._watched(chunk.job, chunk.values.extend, work.results(calls))
+            timeout, before = work.policy.timeout or 0, len(chunk.values)
+            self._go_on(chunk, timeout, len(calls))
+            extend = chunk.values.extend
+            raised = raised or self._watched(chunk, timeout, extend, work.results(calls))
             if raised is None:
                 break
             if raised.was_told and isinstance(raised.error, TaskCancelled):
@@ -191,35 +189,49 @@ class RowRunner:
                 chunk.values.append(None)
             self._tidy()
             let_go(raised.error)
-            calls = chunk.rest_of_slice()
+            calls, raised = chunk.rest_of_slice(), None
         ends = self._ends(chunk, work, base, failures)
         if chunk.has_more or base:  # the row takes longer than a moment
             for end in ends:
                 self._board.keep(chunk.job.id, end.line)
         return ends
 
-    def _go_on(self, chunk: Chunk, timeout: int | None, number: int) -> None:
-        job, began = chunk.job, chunk.slice_began
-        self._board.go_on(job.id, began, timeout or 0, len(chunk.values), number)
-        if not self._guard.uses_signal:
-            self._guard.enter(job, began, timeout or 0)
+    def _tell_started(self, chunk: Chunk) -> _Raised | None:
+        # What a receiver raises fails the call, as it does one that is no row's.
+        telling = self._executor.telling
+        try:
+            if telling.hears_each_started:
+                single = self._single(chunk, len(chunk.values))
+                telling.tell_started(telling.running(single, clock.now()))
+        except BaseException as error:  # noqa: BLE001 # a receiver may raise SystemExit and the like
+            return _Raised(error, was_told=False)
+        return None
 
-    def _watched(self, job: Job, call: Callable[..., None], *args: Any) -> _Raised | None:
-        # Do it so that it can be told to end; return what it raised, or swallowed.
-        guard, told = self._guard, None
+    def _go_on(self, chunk: Chunk, timeout: int, number: int) -> None:
+        began = chunk.slice_began
+        self._board.go_on(chunk.job.id, began, timeout, len(chunk.values), number)
+
+    def _watched(
+        self, chunk: Chunk, timeout: int, call: Callable[..., None], *args: Any
+    ) -> _Raised | None:
+        # Do it so that it can be told to end, but nothing of ours before or after it; return what
+        # it raised, or swallowed.
+        guard, job, told = self._guard, chunk.job, None
         try:
             try:
-                if guard.uses_signal:
+                if not guard.uses_signal:
+                    guard.enter(job, chunk.slice_began, timeout)
+                else:
                     guard.in_main = job
                     if not guard.is_watching:
                         guard.watch()
                 self._context.copy().run(call, *args)
             finally:
                 guard.in_main = None
-                if guard.told:
-                    told = guard.take(job.id)
+                if guard.running or guard.told:
+                    told = guard.leave(job.id)
         except BaseException as error:  # noqa: BLE001 # a task may raise SystemExit and the like
-            told = guard.take(job.id) or told
+            told = guard.leave(job.id) or told
             raised = _Raised(reason_of(error, told), told is not None)
         else:
             if told is None:
@@ -312,8 +324,8 @@ class RowRunner:
 
         chunk.slice_began = ticks()
         policy = tasks.policy_of(chunk.job._replace(task_path=path, options=None))
-        self._go_on(chunk, policy.timeout, 0)
-        raised = self._watched(chunk.job, merge)
+        self._go_on(chunk, policy.timeout or 0, 0)
+        raised = self._watched(chunk, policy.timeout or 0, merge)
         if raised is None:
             return encoded[0]
         let_go(raised.error)
