@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from mainspring.backends.forking import fork, reap_orphans, status_of
 from mainspring.runtime.board import Board
 from mainspring.runtime.options import WorkerOptions
 from mainspring.runtime.own_folder import folder
@@ -81,3 +82,31 @@ def failing(number):
         raise OSError(number, os.strerror(number))
 
     return fork
+
+
+def ended_child():
+    pid = os.fork()
+    if not pid:
+        os._exit(7)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    return pid
+
+
+def test_orphans_are_waited_for_and_the_status_of_no_own_child_is_lost():
+    def reap():
+        orphan, own = ended_child(), ended_child()
+        reap_orphans({own})
+        assert os.waitstatus_to_exitcode(status_of(own)) == 7
+        reap_orphans(())
+        with pytest.raises(ChildProcessError):
+            os.waitpid(orphan, 0)
+
+    # In a process of its own, as it would wait for what other tests have started.
+    assert os.waitpid(fork(reap), 0)[1] == 0
+
+
+def test_what_is_to_be_started_later_holds_up_no_stop(supervisor):
+    supervisor._stop("SIGTERM")
+    supervisor._starts.append(time.monotonic() + 30)  # as where a fork has failed meanwhile
+    supervisor._start_due("a store")
+    assert supervisor._starts == []

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Final, NoReturn
 
@@ -81,11 +81,15 @@ def status_of(pid: int) -> int | None:
     return status if ended else None
 
 
-def reap_orphans() -> None:
-    """Wait for all children that have ended: process 1 of a container is given others' as well."""
+def reap_orphans(own: Collection[int]) -> None:
+    """Wait for children that have ended: process 1 of a container is given others' as well.
+
+    But not for its ``own``, whose status counts: who comes behind one of these has its turn later.
+    """
+    how = os.WEXITED | os.WNOHANG | os.WNOWAIT
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while (found := os.waitid(os.P_ALL, 0, how)) is not None and found.si_pid not in own:
+            os.waitpid(found.si_pid, os.WNOHANG)
 
 
 def end_child(error: BaseException | None) -> NoReturn:

@@ -195,6 +195,9 @@ class Supervisor:
     # Children
 
     def _start_due(self, identity: str) -> None:
+        if self._stop_by is not None:
+            self._starts = []  # what was added since it was told to stop
+            return
         now = time.monotonic()
         due = [start for start in self._starts if start <= now]
         self._starts = [start for start in self._starts if start > now]
@@ -257,7 +260,7 @@ class Supervisor:
             else:
                 self._ended(self._children.pop(pid), status)
         if os.getpid() == 1:
-            reap_orphans()
+            reap_orphans({self._watcher, *self._children})
 
     def _ended(self, child: _Child, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
