@@ -69,6 +69,15 @@ class EmbeddedWorker:
                 identity.id,
                 extra={"worker_id": identity.id},
             )
+            self._give_up()
+
+    def _give_up(self) -> None:
+        # The process lives on. Only where the lease ends, others rescue what the worker holds.
+        if self._worker is not None:
+            self._worker.stop()
+            with suppress(RuntimeError):  # it failed before their threads were started
+                self._worker.loops.stop()
+                self._worker.keeper.stop()
 
     def serves(self, backend: MainspringBackend) -> bool:
         """Whether this worker runs, in this process, for this backend's present settings."""
