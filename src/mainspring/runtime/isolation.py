@@ -42,6 +42,16 @@ class _SyncThread:
 _sync_thread = _SyncThread()
 
 
+def _forked() -> None:
+    # A child has none of its parent's threads but the one that forks it.
+    _sync_thread.ident, _sync_thread.running = None, 0
+    for threads in (_task_threads, _threads_with_connections):
+        threads.intersection_update({threading.get_ident()})
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 def _connection_opened(*, connection: Any, **_kwargs: Any) -> None:
     thread = threading.get_ident()
     if thread in _task_threads and connections[connection.alias] is connection:
