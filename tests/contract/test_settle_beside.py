@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -10,6 +11,7 @@ from django.tasks import TaskResultStatus
 from mainspring.backends.database.vendors.mysql import dialect, settling
 from mainspring.backends.database.vendors.postgresql import session
 from mainspring.backends.storage import Storage
+from mainspring.core.dividing import Reached
 from mainspring.core.jobs import Outcome, State, Worker
 from mainspring.exceptions import StoreLocked
 from mainspring.maintenance.rescuer import Rescuer
@@ -230,6 +232,31 @@ def test_how_a_worker_died_is_known_until_its_last_job_is_rescued(store: Store) 
     assert stored(storage, jobs[2].id).errors is None  # it had not been started
     rescuer.step(START)
     assert left == {}
+
+
+@on_servers
+def test_a_row_of_a_map_that_is_settled_while_it_is_rescued_is_not_divided(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, worker = store.storage, registered(store.storage)
+    called = add.map(range(1000))
+    rows = storage.claim(worker, ALL, 1000)
+    row = max(rows, key=lambda one: len(one.arguments))
+    dialect = storage._dialect  # type: ignore[attr-defined]
+    find_locked = dialect.find_locked
+
+    def settled_first(cursor: Any, ids: Sequence[str]) -> set[str]:
+        outcome = succeeded(row, worker)
+        assert store.in_thread(lambda: storage.settle(worker, [outcome])).result(LONG) == []
+        found: set[str] = find_locked(cursor, ids)
+        return found
+
+    monkeypatch.setattr(dialect, "find_locked", settled_first)
+    lost = died(worker, [row])._replace(reached={row.id: Reached(start=1, number=1)})
+    rescued = storage.rescue(START, [lost])
+    found = storage.rows_in(called.id, list(State), 1000)
+    assert [job_id for job_id, _ in found] == sorted(ids(rows))
+    assert {one.job_id for one in rescued} == set(ids(rows)) - {row.id}
 
 
 @on_servers

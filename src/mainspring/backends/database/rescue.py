@@ -108,13 +108,17 @@ class LostJobs:
         locked = dialect.find_locked(cursor, [job.id for job in jobs]) if jobs else set[str]()
         jobs = [job for job in jobs if job.id not in locked]
         found = [rescue_from(job, worker, lost, now, self._defaults) for job in jobs]
+        rescued: list[Rescued] = []
         settled: list[Outcome] = []
-        for job, (division, _) in zip(jobs, found, strict=True):
+        for job, (division, one) in zip(jobs, found, strict=True):
             if division.parts:
-                dialect.keep_calls(cursor, division.arguments, job.id, job.claim)
+                if not dialect.keep_calls(cursor, division.arguments, job.id, job.claim):
+                    continue  # settled just now by a worker that was only taken for dead
                 dialect.add_jobs(cursor, [part[:NEW_COLUMNS] for part in division.parts])
             settled += division.outcomes
+            rescued.append(one)
         if settled:
-            dialect.settle(cursor, settled)
+            gone = set(dialect.settle(cursor, settled))
+            rescued = [one for one in rescued if one.job_id not in gone]
             dialect.ready_again(ready_moments(settled))
-        return [rescued for _, rescued in found], bool(locked)
+        return rescued, bool(locked)
