@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(
         subjects,
         "snapshot",
-        "the queue beside a transaction that stays open",
+        "the queue while a transaction stays open",
         "mainspring.bench.snapshot",
     )
     _add(

@@ -142,7 +142,7 @@ def _queues(value: Any, where: str, errors: list[str]) -> frozenset[str]:
 
 
 def is_queue_name(name: object) -> bool:
-    """Return True if a queue may have this name: one rule for all stores."""
+    """Return True if this is a valid queue name. The rule is the same for all stores."""
     return isinstance(name, str) and name != "*" and _is_queue_name(name) is not None
 
 

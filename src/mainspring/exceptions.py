@@ -17,11 +17,11 @@ class StoreUnavailable(TaskException):
 
 
 class StoreLocked(StoreUnavailable):
-    """Another transaction holds a lock that the store needs, for longer than it waits."""
+    """Another transaction has held a needed lock for longer than the store waits."""
 
 
 class StoreRefused(StoreUnavailable):
-    """The store does not take what it was given, as it is too large, for one; nor will it later."""
+    """The store refuses data for good, for example because it is too large."""
 
 
 class TaskCancelled(TaskException):
@@ -45,11 +45,11 @@ class WorkerStopped(TaskException):
 
 
 class ErrorsOmitted(TaskException):
-    """Stands among the errors of a call with many attempts for those that are not kept."""
+    """Stands for the omitted errors of a call with many attempts."""
 
 
 class OutcomeRefused(TaskException):
-    """The store did not take what the call came to; the text has its reason."""
+    """The store refused the outcome of the call; the text gives the store's reason."""
 
 
 class TaskTimeout(TaskException, TimeoutError):
@@ -65,16 +65,16 @@ class DuplicateCall(TaskException):
 
 
 class Unreadable(TaskException, ValueError):
-    """What a store, or a file of a worker, has cannot be read by this version: it is damaged."""
+    """Stored data, or a file of a worker, is damaged and cannot be read."""
 
 
 class NewerFormat(Unreadable):
-    """What a store, or a file of a worker, has was written by a newer version than this one."""
+    """Stored data, or a file of a worker, was written by a newer version."""
 
     def __init__(self, reason: str = "", needed: int = 2) -> None:
         super().__init__(reason)
         self.needed = needed
-        """The format that a version has to read."""
+        """The format that a reader must support."""
 
 
 class Retry(TaskException):

@@ -36,7 +36,7 @@ worker_process_started: Final = Signal()
 """A worker process has been forked and is about to claim; sent in that process with ``details``, a
 :class:`WorkerProcess`."""
 worker_process_stopping: Final = Signal()
-"""A worker process has finished its last task and is about to end by itself; sent in that process
+"""A worker process has finished its last task and is about to exit by itself; sent in that process
 with ``details``, a :class:`WorkerProcess`."""
 
 

@@ -523,4 +523,4 @@ def test_a_receiver_that_ends_the_process_ends_nothing(
     finally:
         task_retried.disconnect(rude)
     assert [one.refresh().status for one in results] == [TaskResultStatus.SUCCESSFUL] * 2
-    assert caplog.text.count("Telling how a task ended raised") == 2
+    assert caplog.text.count("A receiver of a task's signal raised") == 2

@@ -246,7 +246,7 @@ def test_a_limit_whose_use_is_damaged_begins_anew(
     store.storage.admit(clock.now())
     assert state_of(store.storage, plain.id) == State.READY
     if used:
-        assert caplog.text.count("begins anew") == 1
+        assert caplog.text.count("the limit is reset") == 1
 
 
 def test_an_ordinary_row_carries_no_number() -> None:

@@ -107,7 +107,7 @@ def test_a_thread_that_does_not_end(make_site: Callable[..., Site], args: tuple[
         site.wait_for_log("a-slow-thread")
         site.wait_for(site.enqueue("nothing"))
     was_killed = site.stop(worker, timeout=20) == 1
-    by_itself = site.logged("ends without waiting any longer for the threads a-slow-thread")
+    by_itself = site.logged("ends and no longer waits for the threads a-slow-thread")
     assert len(by_itself) == 1 or (was_killed and not args)
     assert was_killed == bool(site.logged("ended with"))
     assert site.boards() == []

@@ -48,7 +48,7 @@ def test_a_damaged_map_keeps_no_other_one_from_its_end(caplog: pytest.LogCapture
     for _ in range(2):
         finisher.step(1)
     assert sorted(store.finished) == ["one", "one", "two", "two"]
-    assert told(caplog) == ["Map damaged cannot be handled by this worker; the others go on"]
+    assert told(caplog) == ["Map damaged cannot be handled by this worker; others are not affected"]
 
 
 def test_nor_where_a_worker_has_settled_the_last_rows(caplog: pytest.LogCaptureFixture) -> None:

@@ -77,7 +77,7 @@ def test_a_damaged_board_is_set_aside_when_its_process_is_gone(
 ) -> None:
     damaged, ours = left_by("damaged"), left_by("ours")
     with_bytes(damaged, 0, b"\xff\x00GO")
-    with pytest.raises(Unreadable, match="does not begin as a board"):
+    with pytest.raises(Unreadable, match="does not start with the header of a board"):
         Board(damaged)
     assert lost_ones().keys() == {"ours"}
     assert damaged.exists()  # it may just be being made

@@ -291,9 +291,9 @@ class MainspringBackend(BaseTaskBackend):
         return await sync_to_async(self.get_map)(map_id)
 
     def read_map(self, map_id: str) -> MapReader:
-        """Return what reads a map, which need not exist.
+        """Return a reader for a map, which need not exist.
 
-        Raises ``TaskResultDoesNotExist`` for what cannot be the id of one.
+        Raises ``TaskResultDoesNotExist`` if ``map_id`` is not a valid id.
         """
         if not is_id(map_id):
             raise TaskResultDoesNotExist(map_id)
@@ -315,7 +315,7 @@ class MainspringBackend(BaseTaskBackend):
         else:
             jobs = self.storage.get_results([known_id]) if is_id(known_id) else ()
             found = TaskResult.from_job(jobs[0]) if jobs else None
-        # A row of a map is seen as the call that it begins with, whose id is another.
+        # A row of a map reads as its first call, which has a different id.
         if found is None or found.id != known_id:
             raise TaskResultDoesNotExist(result_id)
         return found
@@ -324,7 +324,7 @@ class MainspringBackend(BaseTaskBackend):
         """Cancel one call; whether that was still possible. See :meth:`TaskResult.cancel`.
 
         Raises ``ValueError`` for a call of a map that shares a row with others, and
-        ``TaskResultDoesNotExist`` for what cannot be the id of a call.
+        ``TaskResultDoesNotExist`` if ``result_id`` is not a valid id.
         """
         if call := parse_call_id(result_id):
             was_cancelled = self.read_map(call[0]).cancel_call(call[1])
@@ -332,7 +332,7 @@ class MainspringBackend(BaseTaskBackend):
             raise TaskResultDoesNotExist(result_id)
         else:
             if may_be_row_id(result_id):
-                self.get_result(result_id)  # raises for a row, which belongs to its map
+                self.get_result(result_id)  # raises for a row of a map
             was_cancelled = bool(self.storage.cancel([result_id]))
         if was_cancelled and signals.task_cancelled.receivers:
             details = signals.Cancelled(self.get_result(result_id))

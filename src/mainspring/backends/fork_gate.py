@@ -1,7 +1,7 @@
-"""A gate that is closed during a fork: for code of C that a fork must not cut in two.
+"""A gate that is closed during a fork, for C code that a fork must not interrupt.
 
-SQLite has locks of its own, inside its library. A process that was forked while another thread held
-one finds it locked for good: it hangs as soon as it opens a database.
+SQLite has internal locks. If a process forks while another thread holds one, the lock stays locked
+in the child for good, and the child hangs as soon as it opens a database.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_PATIENCE: Final = 2.0  # seconds that a fork waits for those who are in there
+_PATIENCE: Final = 2.0  # seconds that a fork waits for threads inside
 
 
 class _Local(threading.local):
@@ -19,7 +19,7 @@ class _Local(threading.local):
 
 
 class Gate:
-    """Entered by ``with``, by any number of threads; a thread may enter again. 2 µs."""
+    """Context manager that any number of threads may enter, also repeatedly. Takes 2 µs."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -48,7 +48,7 @@ class Gate:
 
     @contextmanager
     def left(self) -> Iterator[None]:
-        """Be outside for a while, as for a pause."""
+        """Leave the gate during the block, for example for a pause."""
         depth, self._local.depth = self._local.depth, min(self._local.depth, 1)
         try:
             if depth:

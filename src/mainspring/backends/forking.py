@@ -28,7 +28,8 @@ def fork(work: Callable[[], object]) -> int:
 
     The child ends with the status of a ``SystemExit`` of ``work``, with 1 where that raises
     anything else; nothing else of this process is ended or cleaned up there. SIGTERM ends it, and
-    it ignores SIGINT and SIGHUP, until ``work`` says otherwise. It has no connection of the parent.
+    it ignores SIGINT and SIGHUP, until ``work`` changes that. It does not use the parent's
+    connections.
     """
     flush()
     held, listeners = hold_connections(), log_queues.running_listeners()
@@ -70,9 +71,9 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def status_of(pid: int) -> int | None:
-    """Return how a child of this process has ended, as ``waitpid`` has it; None if it runs.
+    """Return the status of a child of this process, as ``waitpid`` does; None if it is running.
 
-    Where somebody else has waited for it, nobody knows: then as if it had failed.
+    If other code has waited for it, its status is unknown: returns that of a failure.
     """
     try:
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -82,9 +83,10 @@ def status_of(pid: int) -> int | None:
 
 
 def reap_orphans(own: Collection[int]) -> None:
-    """Wait for children that have ended: process 1 of a container is given others' as well.
+    """Wait for ended children that are not in ``own``. Process 1 of a container inherits orphans.
 
-    But not for its ``own``, whose status counts: who comes behind one of these has its turn later.
+    The supervisor needs the status of its ``own`` children. Orphans after one of these in the
+    kernel's list are reaped by a later call.
     """
     how = os.WEXITED | os.WNOHANG | os.WNOWAIT
     with suppress(ChildProcessError):
@@ -93,10 +95,9 @@ def reap_orphans(own: Collection[int]) -> None:
 
 
 def end_child(error: BaseException | None) -> NoReturn:
-    """End this process, which a task has forked, as Python does: with the status of ``error``.
+    """Exit this process, which a task has forked, with the status that Python uses for ``error``.
 
-    That is what it raises: 0 where it raises nothing. The exit handlers of the parent are not its
-    own.
+    The status is 0 without an error. Inherited exit handlers are not called.
     """
     status = 0
     try:
@@ -106,7 +107,7 @@ def end_child(error: BaseException | None) -> NoReturn:
             status = 1
             sys.excepthook(type(error), error, error.__traceback__)
         with suppress(Exception):
-            vars(threading)["_shutdown"]()  # waits for the threads that it has started
+            vars(threading)["_shutdown"]()  # waits for threads that the child started
         flush()
     finally:
         os._exit(status)
@@ -121,7 +122,7 @@ def _status_of(leaving: SystemExit) -> int:
 
 
 def flush() -> None:
-    """Write what the standard streams hold back."""
+    """Flush the standard streams."""
     # What is not written yet would be written by both.
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:

@@ -47,10 +47,10 @@ class ImmediateBackend(MainspringBackend):
 
     The result is finished when :meth:`enqueue` returns; a task that raises fails its result, and
     only ``KeyboardInterrupt`` reaches the caller, as with Django's own backend of this name.
-    Results are not kept. The task runs in a copy of the caller's context: what it sets there, such
-    as a language, ends with it. Anything else that it leaves behind is the caller's, as that of any
-    function. What an atomic task wrote to the ``default`` database is undone if it
-    raises.
+    Results are not kept. The task runs in a copy of the caller's context, so that the
+    context variables that it sets, such as the language, do not affect the caller. All its other
+    side effects remain, as with any function. What an atomic task wrote to the ``default``
+    database is undone if it raises.
     """
 
     supports_defer = False

@@ -1,4 +1,4 @@
-"""Inherited: what a child process has from its parent, and must neither use nor close."""
+"""Resources that a child process inherits, and must neither use nor close."""
 
 import atexit
 import gc
@@ -18,11 +18,11 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-# Never freed: freeing one may close it, and closing it would end the parent's.
+# Never freed: that could close a resource of the parent.
 _kept: list[Any] = []
 
 _POOLS: Final = "_connection_pools"
-"""Where Django's database wrappers keep their pools: a dictionary by alias, one for each class."""
+"""Attribute of Django's database wrapper classes: a dictionary of pools by alias."""
 
 
 _seen: WeakValueDictionary[int, BaseDatabaseWrapper] = WeakValueDictionary()
@@ -38,7 +38,7 @@ connection_created.connect(_opened, dispatch_uid="mainspring.inherited")
 def close_connections() -> None:
     """Close this thread's database connections and caches, and the process's connection pools.
 
-    Called before a fork in a process that needs none of them meanwhile.
+    Call this before a fork in a process that does not use them meanwhile.
     """
     connections.close_all()
     caches.close_all()
@@ -50,8 +50,8 @@ def close_connections() -> None:
 def hold_connections() -> list[Any]:
     """Return the open database connections of all threads, to be held during a fork.
 
-    The child has none of the other threads: what only these refer to is freed there at once, and
-    some drivers then tell the server that the session is over.
+    The child has none of the other threads. Connections that only those threads refer to are freed
+    there at once, and some drivers then tell the server to end the session.
     """
     if threading.active_count() == 1:
         return []
@@ -60,16 +60,16 @@ def hold_connections() -> list[Any]:
 
 
 def hold_seen_connections() -> list[Any]:
-    """Return those that were opened since this module was imported; takes less time."""
+    """Return the connections opened since this module was imported. Faster than a full search."""
     seen = (reference() for reference in _seen.valuerefs())
     return [one.connection for one in seen if one is not None]
 
 
 def disown(*held: Any) -> None:
-    """Have this child process use nothing of what its parent has open, ``held`` included.
+    """Detach this child process from its parent's open resources, ``held`` included.
 
-    Database connections, their pools and caches are kept as they are, and nobody gets them: the
-    next use opens others.
+    Database connections, pools and caches are neither closed nor used: the next use opens new
+    ones.
     """
     _kept.extend(held)
     for handler in (connections, caches):
@@ -84,46 +84,46 @@ def disown(*held: Any) -> None:
 
 
 def let_go(held: Iterable[Any]) -> None:
-    """Have this child process hold no connection to the server open: the parent alone does.
+    """Close the inherited connections in this child only; the parent keeps them.
 
-    Else a server takes no notice of the parent's death as long as the child lives, and goes on with
-    its transactions and locks.
+    Otherwise the server does not notice the parent's death while the child lives, and keeps the
+    parent's transactions and locks.
     """
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for one in held:
-        with suppress(Exception):  # one that is closed; a driver that tells no descriptor
+        with suppress(Exception):  # closed, or the driver exposes no descriptor
             descriptor = getattr(one, "_sock", one).fileno()
-            # The number stays taken, in case the driver writes to it after all.
+            # Keep the descriptor number in use, in case the driver still writes to it.
             os.dup2(nothing, descriptor, inheritable=False)
     os.close(nothing)
 
 
 def forget_threads() -> None:
-    """Have this child process start the threads that its parent has, and it has not.
+    """Reset the state of threads that exist in the parent only.
 
-    That is asgiref's thread for sync code, and what multiprocessing does in children of its own.
+    Resets asgiref's thread for sync code, and whatever multiprocessing resets in its children.
     """
     SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
     process = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if process is not None and util is not None:
-        # As multiprocessing does it: the parent's children and files are not for us to end.
+        # As in multiprocessing itself: do not end the parent's children or close its files.
         vars(process)["_children"].clear()
         vars(util)["_finalizer_registry"].clear()
         vars(util)["_run_after_forkers"]()
 
 
 def leave_finalizers() -> None:
-    """Leave to the parent what is to be cleaned up when an object or the process ends.
+    """Leave the finalizers of inherited objects to the parent.
 
-    What this child process makes itself is cleaned up at its own end.
+    Objects that this child creates are cleaned up when it exits.
     """
     for finalizer in list(vars(weakref.finalize)["_registry"]):
-        finalizer.atexit = False  # it would delete the parent's temporary folders, for one
+        finalizer.atexit = False  # it could delete the parent's temporary folders
 
 
 def forget_exit_handlers() -> None:
-    """Have this child process call none of its parent's exit handlers, but those of its own."""
+    """Remove the exit handlers that this child process inherited from its parent."""
     vars(atexit)["_clear"]()
     setattr(weakref.finalize, "_registered_with_atexit", False)  # noqa: B010 # Python's own
     if (util := sys.modules.get("multiprocessing.util")) is not None:

@@ -37,7 +37,7 @@ def writer_of(database: Path) -> int | None:
 
 
 def has_mapped(process: int, file: Path) -> bool:
-    """Whether a process has a file of this name in its memory."""
+    """Return True if a process has mapped a file of this name into its memory."""
     try:
         return file.name in Path(f"/proc/{process}/maps").read_text("utf-8", "replace")
     except OSError:

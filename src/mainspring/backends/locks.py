@@ -1,4 +1,4 @@
-"""Locks that a process forked by a task, or by anybody else, does not find locked."""
+"""Locks that are always unlocked in a forked child process."""
 
 import os
 from typing import Any
@@ -8,10 +8,10 @@ _renewed: WeakSet[Any] = WeakSet()
 
 
 def renewed[T](lock: T) -> T:
-    """Have a lock, or a condition, be as new in each child process; return it.
+    """Reset a lock or condition in each forked child process; return the lock.
 
-    Another thread may hold it at the moment of the fork. The child has no such thread, and nobody
-    would ever release it there.
+    Another thread may hold it during the fork. The child does not have that thread, so the lock
+    would never be released there.
     """
     _renewed.add(lock)
     return lock
@@ -19,7 +19,7 @@ def renewed[T](lock: T) -> T:
 
 def _renew() -> None:
     for lock in _renewed:
-        lock._at_fork_reinit()  # as Python's own modules do it
+        lock._at_fork_reinit()  # as the standard library does
 
 
 os.register_at_fork(after_in_child=_renew)

@@ -1,4 +1,4 @@
-"""Logging's queue listeners in a child process, which has none of its parent's threads."""
+"""Restart logging's queue listeners in a child process, which has none of its parent's threads."""
 
 import queue
 import threading
@@ -18,10 +18,10 @@ def running_listeners() -> list[QueueListener]:
 
 
 def restart(listeners: Sequence[QueueListener]) -> None:
-    """Have listeners of the parent run in this child process, too, each with what is queued here.
+    """Restart the parent's listeners in this child process.
 
-    What was queued at the fork, the parent's own listener writes; as well all of a queue of
-    multiprocessing, which the parent hears.
+    The parent's listener writes the records that were queued at the fork, and all records of a
+    multiprocessing queue, which the parent also receives.
     """
     _restarted.clear()
     for listener in listeners:
@@ -32,7 +32,7 @@ def restart(listeners: Sequence[QueueListener]) -> None:
 
 
 def _empty(queued: Any) -> bool:
-    # In place: handlers have it. Another thread may have held its lock at the fork.
+    # In place, because handlers refer to it. Another thread may have held its lock at the fork.
     if isinstance(queued, queue.Queue):
         queue.Queue.__init__(queued, queued.maxsize)
         return True
@@ -45,10 +45,10 @@ def _empty(queued: Any) -> bool:
 
 
 def end() -> None:
-    """Have what is queued in this child process written, and end the threads; may be repeated."""
+    """Write the records queued in this child process, and stop the threads. May be called again."""
     for listener in _restarted:
         if vars(listener)["_thread"] is not None:
             listener.stop()
-        with suppress(queue.Empty):  # what was logged since
+        with suppress(queue.Empty):  # records logged since
             while (record := listener.dequeue(False)) is not None:
                 listener.handle(record)

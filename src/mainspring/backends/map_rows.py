@@ -31,7 +31,7 @@ class Row(NamedTuple):
         except Unreadable:
             if self.job.state == State.SUCCESSFUL:
                 raise
-            return [None]  # the first call stands for all of them: they have failed together
+            return [None]  # the calls failed together: the first one stands for all
 
     def values(self) -> list[Any]:
         """Return what its calls have returned."""
@@ -73,9 +73,9 @@ class Row(NamedTuple):
 
 
 def as_rows(jobs: Iterable[Job], find_spec: Callable[[], Spec] | None = None) -> list[Row]:
-    """Return those of some jobs that are rows of maps, as such.
+    """Return the jobs that are rows of maps, as rows.
 
-    Where the options of one cannot be read, its spec is what ``find_spec`` returns; without that,
+    If the options of a row cannot be read, use the spec that ``find_spec`` returns. Without it,
     raises ``Unreadable``.
     """
     rows = []

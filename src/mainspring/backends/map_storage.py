@@ -10,12 +10,12 @@ from mainspring.core.unique import Unique
 
 
 class MapsSeen(NamedTuple):
-    """What one look at some of the maps found."""
+    """The result of one look at some maps."""
 
     ended: Sequence[str]
-    """The ids of those that may be at their end, of which nobody has taken note yet."""
+    """The ids of maps that may have ended and are not marked as finished."""
     last: str
-    """After which id to go on; an empty text if all maps have been looked at."""
+    """The id to continue after; an empty string if all maps have been looked at."""
 
 
 class MapStorage(ABC):
@@ -92,9 +92,9 @@ class MapStorage(ABC):
         """Return the ids of maps that are closed and not finished, for who looks by itself."""
 
     def look_at_maps(self, after: str, limit: int) -> MapsSeen:
-        """Look at up to ``limit`` maps whose ids come after one, in the order of their ids.
+        """Look at up to ``limit`` maps with ids greater than ``after``, in the order of their ids.
 
-        In a number of statements that does not grow with that of the maps.
+        The number of statements does not depend on the number of maps.
         """
         ids = [map_id for map_id in self.unfinished_maps() if map_id > after][:limit]
         return MapsSeen(ids, ids[-1] if len(ids) == limit else "")

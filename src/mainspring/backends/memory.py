@@ -167,7 +167,7 @@ class MemoryStorage(MemorySchedules):
                     self._jobs[job.id] = claimed
                     jobs.append(claimed)
                     left -= len(job.arguments)
-            self._woken = left <= 0  # more may be there
+            self._woken = left <= 0  # there may be more
             if self.bells is not None and (self._woken or len(jobs) == limit):
                 self.bells.ring_next()
         return jobs

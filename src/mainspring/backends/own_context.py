@@ -1,4 +1,4 @@
-"""Own contexts: a task that runs in its caller's thread sets nothing in the caller's context."""
+"""Isolate the context of a task that runs in its caller's thread."""
 
 from collections.abc import Callable
 from contextvars import copy_context
@@ -10,10 +10,10 @@ from mainspring.core.tasks import Task
 
 
 def caller_of(task: Task[..., Any]) -> Callable[..., Any]:
-    """Return what calls a function with arguments in a new copy of the present context.
+    """Return a callable that calls a function in a new copy of the current context.
 
-    With a decimal context of its own: a copy of a context shares that object. Where ``task``
-    provably sets nothing, the present context will do.
+    The copy has its own decimal context, which plain copies of a context share. If ``task`` is
+    proven not to change the context, the current context is used.
     """
     if type(task).call is Task.call and is_harmless(task.func):
         return _call

@@ -290,7 +290,7 @@ class RemoteStorage(Storage):
         return found
 
     def _look_again(self, jobs: Sequence[Job]) -> None:
-        # Before waiting, where fewer came than there was room for, as they are large.
+        # The claim was cut short by its bytes, so there may be more jobs.
         if sum(len(job.arguments) for job in jobs) >= MOST_CLAIMED:
             self.wake()
 

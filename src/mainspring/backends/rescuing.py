@@ -1,4 +1,4 @@
-"""Rescuing: what becomes of the jobs of a lost worker. Decided here, stored elsewhere."""
+"""Decide what to do with the jobs of a lost worker. Other modules store it."""
 
 from mainspring.backends.storage import LostWorker, Rescued
 from mainspring.backends.unreadable_jobs import problem_of, put_aside
@@ -16,15 +16,15 @@ from mainspring.exceptions import OutcomeLost, TaskTimeout, Unreadable
 def rescue_from(
     job: Job, worker: Worker, lost: LostWorker, now: int, defaults: Policy
 ) -> tuple[Division, Rescued]:
-    """Return what becomes of a job that a lost worker had claimed.
+    """Return the division and the report for a job that a lost worker had claimed.
 
-    As a division: a row of a map may get into parts by it. Other jobs have none. Raises nothing:
-    what is damaged stops the rescue of no other job.
+    A row of a map may be divided into several rows; other jobs are not. Never raises: a damaged
+    job must not stop the rescue of others.
     """
     try:
         return _rescued(job, worker, lost, now, defaults)
     except Exception as error:  # noqa: BLE001
-        if lost.reached and not isinstance(error, Unreadable):  # the journal may be what is damaged
+        if lost.reached and not isinstance(error, Unreadable):  # perhaps the journal is damaged
             return rescue_from(job, worker, lost._replace(reached={}), now, defaults)
         outcome = put_aside(job, lost.worker_id, now, error)
         division, was_started = Division(job.arguments, (), (outcome,)), lost.has_started(job.id)
@@ -85,7 +85,7 @@ def _rescue_row(
 ) -> Division:
     reached = lost.reached.get(job.id)
     if job.id in lost.ended or not lost.has_started(job.id):
-        # What it was found to have done counts; what else there is has not been started.
+        # Calls with a recorded outcome count as run; all others were not started.
         started_at = lost.ended.get(job.id, now)
         return rescue_ended(job, lost.worker_id, reached or Reached(), started_at, now)
     started_at = lost.started.get(job.id, lost.started_at or now)

@@ -35,7 +35,7 @@ class Carried(NamedTuple):
 
 
 def validate_queue(name: Any, queues: Collection[str]) -> None:
-    """Raise ``InvalidTask`` unless ``name`` is in ``queues``, or if that is empty, any queue."""
+    """Raise ``InvalidTask`` unless ``name`` is in ``queues``, or a valid name if that is empty."""
     if queues and not (isinstance(name, str) and name in queues):
         raise InvalidTask(f"Queue {name!r} is not valid for backend.")
     if not queues and not is_queue_name(name):

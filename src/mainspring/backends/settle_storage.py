@@ -1,4 +1,4 @@
-"""The storage verbs by which a worker gives up what it has claimed: with an outcome, or without."""
+"""The storage verbs with which a worker settles or releases the jobs that it has claimed."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,19 +7,20 @@ from mainspring.core.jobs import Job, Outcome, Worker
 
 
 class SettleStorage(ABC):
-    """Those verbs; see :class:`~mainspring.backends.storage.Storage`."""
+    """Settle and release jobs. See :class:`~mainspring.backends.storage.Storage`."""
 
     @abstractmethod
     def settle(self, worker: Worker, outcomes: Sequence[Outcome]) -> list[str]:
         """Store outcomes; return the ids of those whose claim no longer held and were dropped.
 
-        To store an outcome that is stored already, as after a lost answer, is no loss. Raises
-        ``StoreLocked`` where the row of one of them is locked for long, see :meth:`find_locked`,
-        and ``StoreRefused`` where one cannot be stored, too large, for one: then none is stored.
+        An outcome that is already stored, for example after a lost answer, does not count as
+        dropped. Raises ``StoreLocked`` if a row stays locked (see :meth:`find_locked`), and
+        ``StoreRefused`` if an outcome cannot be stored, for example because it is too large. In
+        both cases no outcome is stored.
         """
 
     def find_locked(self, ids: Sequence[str]) -> set[str]:
-        """Return the ids of those jobs that others keep from being changed just now."""
+        """Return the ids of the jobs that other transactions have locked."""
         return set()
 
     @abstractmethod
@@ -27,9 +28,9 @@ class SettleStorage(ABC):
         """Give back jobs that were claimed and not started; return how many claims still held."""
 
     def release_unanswered(self, worker: Worker, *, is_last: bool = False) -> None:
-        """Give back what claims have taken whose answers did not come, if it is time to look.
+        """Release the jobs of claims whose answers were lost, if the next search is due.
 
-        With ``is_last``, as the worker goes, now. Where no answer can be lost, there is nothing
-        to do.
+        With ``is_last``, when the worker stops, search now. Does nothing in stores where no answer
+        can be lost.
         """
         return

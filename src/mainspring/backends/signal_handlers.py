@@ -1,4 +1,4 @@
-"""The signal handlers of our processes, and what stood there before them."""
+"""The signal handlers of our processes, and the handlers that they replaced."""
 
 import signal
 from collections.abc import Callable
@@ -11,18 +11,18 @@ _before: dict[int, Any] = {}
 _ours: dict[int, Any] = {}
 
 STOP: Final = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGTERM
-"""What a supervisor sends to its workers, as a task may do with SIGTERM what it likes."""
+"""Signal by which a supervisor stops its workers, because a task may change SIGTERM's handler."""
 
 FOR_PARENT: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, STOP})
-"""What is sent to a supervisor, or by it, and perhaps to all processes of a terminal."""
+"""Signals that a supervisor receives or sends. A terminal may send them to all its processes."""
 
 
 def pass_over(*_: object) -> None:
-    """Handle a signal by doing nothing. Programs that are started do not inherit that."""
+    """Do nothing with a signal. Unlike SIG_IGN, started programs do not inherit this."""
 
 
 def handle(number: int, handler: Handler) -> None:
-    """Have a signal handled so, until :func:`give_back` in this process or in one that it forks."""
+    """Set a signal handler, until :func:`give_back` in this process or in a forked child."""
     previous = signal.signal(number, handler)
     _before.setdefault(number, previous)
     _ours[number] = handler
@@ -34,12 +34,12 @@ def handled() -> frozenset[int]:
 
 
 def is_ignored(number: int) -> bool:
-    """Return True if a signal was ignored before we handled any, as ``nohup`` has it for SIGHUP."""
+    """Return True if a signal was ignored before we set handlers, as SIGHUP is under ``nohup``."""
     return bool(_before.get(number, signal.getsignal(number)) == signal.SIG_IGN)
 
 
 def give_back() -> None:
-    """Have each signal handled as before; but not those that somebody else has changed since."""
+    """Restore the previous handlers, except where other code has changed ours since."""
     for number, handler in _ours.items():
         if signal.getsignal(number) == handler and _before[number] is not None:
             signal.signal(number, _before[number])

@@ -1,4 +1,4 @@
-"""Waits that may never end: refused at once where that is certain, else told in the log."""
+"""Detect waits that can never end: refuse them if that is certain, else log a warning."""
 
 import logging
 import threading
@@ -17,25 +17,24 @@ from mainspring.exceptions import StoreUnavailable
 
 logger = logging.getLogger("mainspring")
 
-_FIRST_LOOK: Final = 1.0  # seconds that a wait lasts before anybody asks why
+_FIRST_LOOK: Final = 1.0  # seconds before the first check of a wait
 _NEXT_LOOK: Final = 2.0
-_PATIENCE: Final = 1.0  # seconds beside a whole lease in which nobody was heard of
+_PATIENCE: Final = 1.0  # seconds without a renewal, in addition to a whole lease
 
 
 class Awaited(NamedTuple):
-    """What a caller waits for."""
+    """The result or map that a caller waits for."""
 
     name: str
-    """For people: "Result …"."""
+    """The name in messages: "Result …"."""
     watched_id: str | None
-    """The job, or map, that the store may tell of; None where the row of a call may become another
-    one."""
+    """The id of the job or map to watch in the store; None if the row of a call may change."""
     map_id: str | None = None
-    """The map that it is, or is part of."""
+    """The id of the map, or of the map that the call belongs to."""
 
 
 def awaited_result(result_id: str) -> Awaited:
-    """Return what a caller waits for who waits for a result."""
+    """Return the ``Awaited`` for a result."""
     call = parse_call_id(result_id)
     if call is None:
         return Awaited(f"Result {result_id}", result_id)
@@ -43,30 +42,30 @@ def awaited_result(result_id: str) -> Awaited:
 
 
 def awaited_map(map_id: str) -> Awaited:
-    """Return what a caller waits for who waits for a map."""
+    """Return the ``Awaited`` for a map."""
     return Awaited(f"Map {map_id}", map_id, map_id)
 
 
 class Slot(NamedTuple):
-    """Where a task runs that waits."""
+    """The slot in which a waiting task runs."""
 
     lane: object
-    """The same for all slots that could stand in for each other."""
+    """Identifies a group of interchangeable slots."""
     size: int
-    """How many slots these are."""
+    """The number of slots in the group."""
     job: Job
-    """What runs in it."""
+    """The job that runs in the slot."""
 
 
 slot_finders: Final[set[Callable[[], Slot | None]]] = set()
-"""By worker of this process: what finds the slot of the sync task that calls it."""
+"""By worker of this process: a function that finds the slot of the calling sync task."""
 
 async_slot: Final[ContextVar[Slot | None]] = ContextVar("mainspring_slot", default=None)
-"""The slot of the async task that runs in this context."""
+"""The slot of the async task in this context."""
 
 _WAITING: Final = frozenset({State.READY, State.HELD, State.SCHEDULED})
 
-# By lane: which task waits for what.
+# By lane: the waiting tasks and what each waits for.
 _parents: Final[WeakKeyDictionary[object, dict[int, tuple[Job, Awaited]]]] = WeakKeyDictionary()
 _telling: Final = renewed(threading.Lock())
 _told_lanes: Final[WeakSet[object]] = WeakSet()
@@ -74,7 +73,7 @@ _told_stores: Final[WeakSet[Storage]] = WeakSet()
 
 
 class Stall:
-    """One wait, while it lasts."""
+    """One wait in progress."""
 
     def __init__(self, storage: Storage, awaited: Awaited) -> None:
         self._storage = storage
@@ -87,12 +86,12 @@ class Stall:
 
     @property
     def seconds_to_check(self) -> float:
-        """How long :meth:`check` has nothing to do."""
+        """Seconds until the next :meth:`check` is due."""
         return max(self._next_look - time.monotonic(), 0)
 
     @contextmanager
     def known(self) -> Iterator[None]:
-        """Let other waits know of this one during the block."""
+        """Register this wait during the block, so that other waits see it."""
         if self._slot is None:
             yield
             return
@@ -104,11 +103,10 @@ class Stall:
             del parents[id(self)]
 
     def check(self) -> None:
-        """Find out whether the wait can end, now and then.
+        """Check from time to time whether the wait can end.
 
         Raises ``TransactionManagementError`` if the caller's transaction hides what it waits for.
-        Where no worker is heard of, or where the tasks that wait take all slots of this process,
-        the log has a warning.
+        Logs a warning if no worker is alive, or if waiting tasks occupy all slots of this process.
         """
         now = time.monotonic()
         if now < self._next_look:
@@ -118,10 +116,10 @@ class Stall:
             self._next_look = now + _FIRST_LOOK
             return
         self._next_look = now + _NEXT_LOOK
-        with suppress(StoreUnavailable):  # which the next look meets as well
+        with suppress(StoreUnavailable):  # the next look will meet the same error
             self._storage.require_visible(*self._awaited)
             self._look_for_workers(now)
-            if self._is_long:  # what was enqueued just now may wait for others, a moment
+            if self._is_long:  # a call enqueued just now may wait for a moment
                 self._look_for_slots()
             self._is_long = True
 
@@ -130,7 +128,7 @@ class Stall:
         if pulse is None:
             return
         if pulse.heard and pulse.heard != self._heard:
-            if self._heard:  # somebody has renewed a lease in the meantime
+            if self._heard:  # a worker has renewed its lease since
                 _told_stores.discard(self._storage)
             self._heard, self._heard_at = pulse.heard, now
             return
@@ -143,7 +141,7 @@ class Stall:
             "'manage.py mainspring worker'.",
             self._awaited.name,
             self._storage.describe(),
-            f"the {len(pulse.heard)} that there were have not been heard of for {silence:.0f} s"
+            f"none of the {len(pulse.heard)} registered has renewed its lease for {silence:.0f} s"
             if pulse.heard
             else "none is registered",
         )
@@ -156,7 +154,7 @@ class Stall:
         ids = sorted({job.id for job, _ in parents})
         if len(ids) < slot.size or self._has_started():
             return
-        with _telling:  # of two that find the same, one tells
+        with _telling:  # if two threads detect the same, one logs it
             if slot.lane in _told_lanes:
                 return
             _told_lanes.add(slot.lane)
@@ -164,7 +162,7 @@ class Stall:
         logger.warning(
             "All slots of a worker process (%d) are taken by tasks that wait for others: %s. They "
             "never end unless another worker has a free slot. Give the worker more slots, "
-            "or let the first task end and enqueue the next.",
+            "or let a task end and enqueue the next one.",
             slot.size,
             "; ".join(sorted(waits)),
             extra={"task_ids": ids},

@@ -222,9 +222,9 @@ class Storage(SettleStorage, MapStorage, ScheduleStorage, WaitStorage):
         """Make deferred jobs that are due ready; those that have limits wait for these first."""
 
     def restore(self, readable: int) -> int:
-        """Make due what was set aside and needs a format up to ``readable``; return how many.
+        """Make jobs due that were set aside for a format up to ``readable``; return their number.
 
-        It comes where it stood in the order. Only where a store outlives its workers.
+        They keep their place in the order. Only for stores that outlive their workers.
         """
         return 0
 

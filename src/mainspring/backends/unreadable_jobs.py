@@ -1,4 +1,4 @@
-"""What becomes of a claimed job that this version cannot read, or that nobody can."""
+"""Decide what to do with a claimed job that this version, or any version, cannot read."""
 
 import logging
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("mainspring")
 
 
 def problem_of(job: Job) -> Unreadable | None:
-    """Return why this version cannot run a job, as far as its options and limits tell."""
+    """Return the error if this version cannot read the options or limits of a job, else None."""
     try:
         if job.options is not None:
             spec_of(job.options)
@@ -28,7 +28,7 @@ def problem_of(job: Job) -> Unreadable | None:
 
 
 def require_arguments(job: Job, error: BaseException) -> None:
-    """Raise ``Unreadable`` if damaged arguments are why a job that is one call raised ``error``."""
+    """Raise ``Unreadable`` if a single call raised ``error`` because its arguments are damaged."""
     if not isinstance(error, ValueError | TypeError | RecursionError):
         return
     args, kwargs = [*decoded(job.arguments, "arguments", list), None, None][:2]
@@ -37,10 +37,10 @@ def require_arguments(job: Job, error: BaseException) -> None:
 
 
 def put_aside(job: Job, worker_id: str, now: int, error: BaseException) -> Outcome:
-    """Return the outcome of a row that cannot be run, for which ``error`` says why; log it.
+    """Return the outcome of a row that cannot be run because of ``error``, and log it.
 
-    What a newer version has written waits for one: it is not claimed again by this version. What
-    is damaged fails for good.
+    A row written by a newer version is set aside for it, and not claimed again by this version. A
+    damaged row fails for good.
     """
     extra = {"task_id": job.id, "task_path": job.task_path}
     if isinstance(error, NewerFormat):
@@ -49,7 +49,7 @@ def put_aside(job: Job, worker_id: str, now: int, error: BaseException) -> Outco
         )
         return outcomes.set_aside(job, error.needed)
     logger.error(
-        "Task id=%s path=%s has failed, as it cannot be handled",
+        "Task id=%s path=%s has failed because it cannot be handled",
         job.id,
         job.task_path,
         exc_info=error,

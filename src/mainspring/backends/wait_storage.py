@@ -8,36 +8,36 @@ class Watch(NamedTuple):
     """A caller's wait for one job."""
 
     is_live: Callable[[], bool]
-    """Whether the caller would be told just now; else it has to look by itself."""
+    """Return True if the store currently notifies the caller; otherwise the caller must poll."""
     forget: Callable[[], None]
-    """Ends the watch."""
+    """A function that ends the watch."""
 
 
 class Pulse(NamedTuple):
-    """Who works on a store, as far as a caller can tell."""
+    """The workers of a store, as seen by a caller."""
 
     heard: Mapping[str, int]
-    """By worker: when it last renewed its lease, by its own clock."""
+    """By worker: when it last renewed its lease, according to its own clock."""
     lease: float
-    """How many seconds a lease lasts."""
+    """The duration of a lease, in seconds."""
 
 
 class WaitStorage:
-    """The verbs of those who wait; a store that has no answer needs none of them."""
+    """The verbs for callers that wait. All of them are optional."""
 
     def watch(self, job_id: str, call: Callable[[], None]) -> Watch | None:
-        """Have ``call`` called, in any thread, whenever a job may have finished.
+        """Call ``call``, in any thread, whenever a job may have finished.
 
-        None where the store cannot tell: then callers look by themselves.
+        Return None if the store cannot notify callers, which then poll.
         """
         return None
 
     def require_visible(self, name: str, watched_id: str | None, map_id: str | None) -> None:
-        """Raise ``TransactionManagementError`` if the caller would wait in vain.
+        """Raise ``TransactionManagementError`` if the wait could never end.
 
-        That is where the caller's transaction hides the end of the job, or map, that it waits for.
+        This is so if the caller's transaction hides the end of the job or map that it waits for.
         """
 
     def pulse(self) -> Pulse | None:
-        """Return which workers there are; None where the process itself works on the store."""
+        """Return the registered workers, or None if the process itself runs the tasks."""
         return None

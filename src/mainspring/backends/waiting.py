@@ -27,8 +27,8 @@ def wait_until[T](
 ) -> T:
     """Return what ``look`` returns once that is not None.
 
-    The store tells when to look again, if it can for what is ``awaited``. Raises ``TimeoutError``
-    after ``timeout`` seconds and one last look, and ``TransactionManagementError`` at once where
+    The store notifies us when to look again, if it can watch ``awaited``. Raises ``TimeoutError``
+    after ``timeout`` seconds and one last look, and ``TransactionManagementError`` at once if
     the caller's transaction hides what it waits for.
     """
     told, outage, stall = threading.Event(), Outage(), Stall(storage, awaited)
@@ -77,7 +77,7 @@ def wait_in_steps(
     timeout: float | None,
     wait: Callable[[float], bool],
 ) -> None:
-    """Return once ``wait`` returns True, which waits in the store for so many seconds at most.
+    """Call ``wait``, which waits in the store for at most the given seconds, until it is True.
 
     Raises ``TimeoutError`` after ``timeout`` seconds.
     """

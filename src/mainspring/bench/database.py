@@ -224,6 +224,6 @@ def _delay_ms(result: Any) -> float:
 
 
 def cpu_seconds(tree: Any) -> float:
-    """Return the processor time that a process and its children have taken."""
+    """Return the processor time used by a process and its children."""
     times = [process.cpu_times() for process in [tree, *tree.children(recursive=True)]]
     return float(sum(time.user + time.system for time in times))

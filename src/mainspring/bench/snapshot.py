@@ -1,4 +1,4 @@
-"""`mainspring bench snapshot`: the queue beside a transaction that stays open for long."""
+"""`mainspring bench snapshot`: the queue while a transaction stays open for a long time."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ _SHORT: Final = 200_000
 
 def main(argv: list[str]) -> int:
     """Run the benchmark and print its table; see ``mainspring bench snapshot --help``."""
-    parser = parser_of("snapshot", "the queue beside a transaction that stays open")
+    parser = parser_of("snapshot", "the queue while a transaction stays open")
     parser.set_defaults(jobs=None, rounds=5)
     add_postgres_url(parser)
     parser.add_argument(

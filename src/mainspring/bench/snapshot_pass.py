@@ -17,7 +17,7 @@ from mainspring.bench.engines import Engine, MariaDB, PostgreSQL, SQLite, query
 from mainspring.bench.report import Figure
 
 _WAVE: Final = 40_000  # jobs drained at a time
-_LEAST: Final = 0.9  # of the rate without
+_LEAST: Final = 0.9  # of the rate without the transaction
 _LOOK_MS: Final = 1.0
 _LOOKS: Final = 100
 _IDLE: Final = 15.0  # seconds
@@ -31,7 +31,7 @@ _NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "Mar
 
 
 class SnapshotPass:
-    """Waves of jobs that pass through, first without and then beside an open transaction."""
+    """Drains waves of jobs, first without and then with an open transaction."""
 
     def __init__(self, name: str, engine: Engine, order: str, jobs: int, rounds: int) -> None:
         self._title = f"{name}, {order}"
@@ -61,7 +61,7 @@ class SnapshotPass:
         yield Figure("… more than without", idle - idle_before, "%", 0.2, "≤")
 
     def _drain(self) -> float:
-        # A wave a second, from the first start to the last end. Held back until all is there.
+        # Rate from the first start to the last end. The queue is paused until all jobs are stored.
         from mainspring.backends.base import mainspring_backend
         from mainspring.core import clock
         from mainspring.core.ids import first_id_at
@@ -83,7 +83,7 @@ class SnapshotPass:
                 return float(_WAVE / (finished - started) * 1e6)
 
     def _looks(self) -> tuple[float, float]:
-        # As an idle worker looks: whether anything is ready, and what it can claim.
+        # The look of an idle worker: whether a job is ready, and an empty claim.
         from mainspring.backends.base import mainspring_backend
         from mainspring.core import clock
         from mainspring.core.jobs import Worker
@@ -92,7 +92,7 @@ class SnapshotPass:
         worker = Worker("snapshot-1", 1)
         storage.heartbeat(worker, clock.now())
         storage.claim(worker, ["*"], 1)
-        storage.vacuum()  # as a worker does, when it starts and now and then
+        storage.vacuum()  # as a worker does, at its start and from time to time
         times = []
         for _ in range(_LOOKS):
             time.sleep(0.02)
@@ -133,7 +133,7 @@ def _snapshot() -> Iterator[None]:
 
 
 def main() -> int:
-    """Measure what standard input says; print the figures as JSON."""
+    """Run the measurement given on standard input; print the figures as JSON."""
     name, url, order, jobs, rounds = json.load(sys.stdin)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mainspring-bench-"))

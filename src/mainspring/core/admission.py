@@ -213,7 +213,7 @@ class Look:
         self.names = sorted({bound.name for bounds in self._bounds.values() for bound in bounds})
         """The limits, each once and in one order."""
         self.damaged: list[str] = []
-        """The limits of which it could not be read whom they have admitted: they begin anew."""
+        """The limits whose stored state could not be read; they are reset."""
         self._stored: Mapping[str, bytes] = {}
         self._usages = {name: usage_of(name) for name in self.names} if usages is None else usages
 
@@ -274,7 +274,7 @@ class Look:
         return min(self.opens().values(), default=None)
 
     def opens(self) -> dict[str, int]:
-        """Return when a rate will have room for each group that waits for nothing else."""
+        """Return when a rate will have room, for each group that waits only for that."""
         moments = {group: self._opens_at(group) for group in self._bounds if not self.room(group)}
         return {group: moment for group, moment in moments.items() if moment is not None}
 
@@ -301,8 +301,8 @@ class Look:
 
 
 def _bounds_of(group: str) -> tuple[Bound, ...] | None:
-    # A damaged group waits for nothing: who claims its calls says what is wrong with them. One that
-    # a newer version has written waits for that version.
+    # A damaged group waits for nothing: the worker that claims its calls reports the damage. A
+    # group written by a newer version waits for that version.
     try:
         return bounds_of(group)
     except NewerFormat:
@@ -312,8 +312,8 @@ def _bounds_of(group: str) -> tuple[Bound, ...] | None:
 
 
 def usage_of(name: str, stored: bytes | None = None) -> Usage:
-    """Return what a limit of this name has admitted, out of what is stored of it.
+    """Return the usage of the limit of this name, from its stored state.
 
-    Raises ``ValueError`` where that is damaged.
+    Raises ``ValueError`` if the stored state is damaged.
     """
     return Slots(stored) if name.startswith("c:") else Starts(stored)

@@ -16,7 +16,7 @@ _HALF: Final = MAX_TRACEBACK // 2
 _MOST_FRAMES: Final = 200
 _MOST_CHAINED: Final = 10
 _MOST_RELEASED: Final = 10_000  # exceptions: a group may have many
-# Before Python 3.13, to clear the frame of a suspended coroutine closes that.
+# Before Python 3.13, clearing the frame of a suspended coroutine closes it.
 _SUSPENDING: Final = (
     CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR if sys.version_info < (3, 13) else 0
 )
@@ -84,11 +84,11 @@ def _escaped(text: str) -> str:
 
 
 def let_go(error: BaseException) -> None:
-    """Free what an exception keeps alive: the variables of all frames that it went through.
+    """Free the variables of all frames in the traceback of an exception.
 
-    For an exception that has been described and told. A frame that has it in a variable makes a
-    circle with it, which only a full collection would find. What the caller is handling at this
-    moment, and what led to that, is left as it is.
+    For an exception that has been described and reported. A frame that refers to it forms a
+    reference cycle, which only a full collection would free. Exceptions that the caller is
+    handling, and their context, are left unchanged.
     """
     seen, handled = set[int](), sys.exception()
     while handled is not None and id(handled) not in seen:
@@ -111,5 +111,5 @@ def _clear_frames(traceback: TracebackType | None) -> None:
     while traceback is not None:
         frame, traceback = traceback.tb_frame, traceback.tb_next
         if not frame.f_code.co_flags & _SUSPENDING:
-            with suppress(RuntimeError):  # it runs, or is suspended
+            with suppress(RuntimeError):  # running or suspended
                 frame.clear()

@@ -24,10 +24,10 @@ MOST_CALLS: Final = 100_000_000_000
 
 _PREFIX: Final = 20  # of a map's id, with which the ids of its rows begin
 _MAP: Final = "_map"
-_MERGES: Final = "2"  # with what the rest of the id of a merge begins
-_ROWS: Final = "0"  # that of a row with calls
+_MERGES: Final = "2"  # starts the rest of a merge's id
+_ROWS: Final = "0"  # starts the rest of a row's id
 
-# As written by call_id(): each call has one id.
+# The form that call_id() writes: each call has exactly one id.
 _is_index: Final = re.compile("0|[1-9][0-9]{0,10}").fullmatch
 
 type Kind = Literal["items", "lists", "calls"]
@@ -146,7 +146,7 @@ def parse_call_id(result_id: str) -> tuple[str, int] | None:
 
 
 def may_be_row_id(job_id: str) -> bool:
-    """Return True if a row with calls of a map may have this id; 1 of 3,000 other ids looks so."""
+    """Return True if this may be the id of a row of a map; so may 1 in 3,000 other ids."""
     return job_id[_PREFIX : _PREFIX + 1] == _ROWS and job_id[_PREFIX:].isdecimal()
 
 
@@ -165,7 +165,7 @@ def with_spec(options: bytes | None, spec: Spec) -> bytes:
 
 
 def spec_of(options: bytes | None) -> Spec | None:
-    """Return the spec in a row's options; None for a job that is no row of a map.
+    """Return the spec in a row's options; None if the job is not a row of a map.
 
     Raises :class:`~mainspring.exceptions.Unreadable`, and for rows of newer versions
     :class:`~mainspring.exceptions.NewerFormat`.
@@ -179,14 +179,14 @@ def _spec_in(options: bytes) -> Spec | None:
     if found is None:
         return None
     if not isinstance(found, list) or len(found) < _FEWEST or not isinstance(found[0], str):
-        raise Unreadable(f"The options name no map: {found!r:.99}")
+        raise Unreadable(f"The map in the options is invalid: {found!r:.99}")
     if len(found) > len(Spec._fields):
-        raise unknown(f"Something of the map in {found!r:.99}")
+        raise unknown(f"A field of the map in {found!r:.99}")
     kind, merge, on_error, is_merge = (*found[1:], *_DEFAULTS[len(found) - _FEWEST :])
     if kind not in _KINDS or on_error not in _ON_ERROR:
         raise unknown(f"The kind of rows in {found!r:.99}")
     if not isinstance(is_merge, bool) or not isinstance(merge, str | None):
-        raise Unreadable(f"The options tell of no map: {found!r:.99}")
+        raise Unreadable(f"The map in the options is invalid: {found!r:.99}")
     return Spec(found[0], kind, merge, on_error, is_merge)
 
 
@@ -208,7 +208,7 @@ def items_in(arguments: bytes) -> list[Any]:
     except (ValueError, TypeError, RecursionError) as error:
         raise Unreadable(f"The items cannot be read: {error}: {shown(arguments)}") from error
     if not isinstance(items, list):
-        raise Unreadable(f"The items are no list: {shown(arguments)}")
+        raise Unreadable(f"The items are not a list: {shown(arguments)}")
     listed: list[Any] = items
     return listed
 
@@ -306,9 +306,9 @@ def call_in(job: Job, spec: Spec, offset: int, items: list[Any], values: list[An
 
 
 def as_seen(job: Job) -> Job:
-    """Return a job as users see it: of a row of a map, its first call.
+    """Return a job as users see it: a row of a map as its first call.
 
-    One that this version cannot read comes back as it is: that it is there is worth seeing.
+    An unreadable row is returned unchanged, so that users still see it.
     """
     try:
         spec = spec_of(job.options)

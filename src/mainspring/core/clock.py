@@ -18,9 +18,9 @@ _EXACT_AS_FLOAT: Final = 2**52
 
 _DAY: Final = timedelta(days=1)
 FIRST: Final = (datetime.min.replace(tzinfo=UTC) + _DAY - EPOCH) // MICROSECOND
-"""The first moment that is a datetime in every time zone: a day after the first one of all."""
+"""The first moment that every time zone can represent: a day after the first datetime."""
 LAST: Final = (datetime.max.replace(tzinfo=UTC) - _DAY - EPOCH) // MICROSECOND
-"""The last moment that is a datetime in every time zone."""
+"""The last moment that every time zone can represent."""
 
 
 def now() -> int:
@@ -31,8 +31,8 @@ def now() -> int:
 def to_datetime(moment: int) -> datetime:
     """Return ``moment`` (microseconds) as Django would: aware in UTC, naive without ``USE_TZ``.
 
-    One that some time zone has no datetime for becomes :data:`FIRST` or :data:`LAST`, as whoever
-    shows it must not fail.
+    A moment that some time zone cannot represent becomes :data:`FIRST` or :data:`LAST`, so that
+    showing it never fails.
     """
     if 0 <= moment < _EXACT_AS_FLOAT:
         value = datetime.fromtimestamp(moment / 1e6, UTC)

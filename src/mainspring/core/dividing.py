@@ -124,7 +124,7 @@ def rescue_row(
     pieces = _kept_pieces(job, items, reached, worker_id, started_at, now)
     start = sum(piece.number for piece in pieces)
     end = min(reached.start + reached.number, len(items))
-    if start < reached.start < end:  # ended, and what they came to was not noted, or is damaged
+    if start < reached.start < end:  # ended, but their outcomes were not recorded, or are damaged
         pieces.append(Piece(start, reached.start - start, outcomes.untouched))
         start = reached.start
     if start < end:  # else it died between two slices
@@ -171,7 +171,7 @@ def _kept_pieces(
             number, settle = len(found), _returned(returned, worker_id, started_at, now)
         elif found is not None:
             number, settle = 1, _failed_before(found, worker_id)
-        if found is None or number > left:  # damaged: from here on, calls are run again
+        if found is None or number > left:  # damaged: all calls from here on are run again
             break
         if number:
             pieces.append(Piece(len(items) - left, number, settle))
@@ -180,7 +180,7 @@ def _kept_pieces(
 
 
 def _read_note(note: bytes) -> "list[Any] | _Failure | None":
-    # None where it is damaged.
+    # None if it is damaged.
     try:
         return codec.decode(note) if note.startswith(b"[") else _decode_failure(note)
     except (ValueError, RecursionError):
@@ -195,7 +195,7 @@ def _returned(values: bytes | None, worker_id: str, started_at: int, now: int) -
 
 
 class _Failure(msgspec.Struct):
-    """What :func:`note_of_failure` writes."""
+    """The record that :func:`note_of_failure` writes."""
 
     fields: tuple[int, int, int | None, int | None]
     error: tuple[str, str, int, int, str]

@@ -54,7 +54,7 @@ def unpacked(fields: Sequence[Any]) -> TaskError:
     if len(fields) == _WITHOUT_TIMES:
         return TaskError(*fields)
     path, text, started_at, finished_at, worker_id = fields
-    if path == OMITTED:  # its counts stand there
+    if path == OMITTED:  # the field has the counts
         worker_id = None
     optional = clock.to_optional_datetime
     return TaskError(path, text, optional(started_at), optional(finished_at), worker_id)

@@ -20,7 +20,9 @@ def outcome_of_failure(
     Another attempt, at some later moment, where the policy leaves one; asks the task's backoff,
     whose own errors end the matter and are shown together with what the task raised.
     """
-    if isinstance(raised, Snooze) and is_wait(raised.after):  # it may have been changed since
+    if isinstance(raised, Snooze) and is_wait(
+        raised.after
+    ):  # its delay may have been changed since
         return outcomes.snoozed(job, now, clock.in_microseconds(raised.after))
     failures, error = outcomes.failures_of(job) + 1, describe(raised)
     last = outcomes.failed(job, worker_id, started_at, now, error)

@@ -1,9 +1,9 @@
-"""Proves that a function touches nothing that another call could notice.
+"""Prove that a function has no side effects that another call could notice.
 
-Between two calls, a worker restores what the first one may have changed, which takes a few
-microseconds. Calls of a function that only computes need none of it. Most functions cannot be
-judged that way, and are then taken for ones that touch everything: a proof is always right, and the
-lack of one means nothing.
+Between two calls, a worker restores the state that the first one may have changed, which takes a
+few microseconds. Calls of a pure function do not need this. Nothing can be proven for most
+functions, and they are treated as if they changed everything: a proof is always right, and the lack
+of one says nothing.
 """
 
 import builtins
@@ -20,13 +20,13 @@ _SAFE_BUILTINS: Final = """
 abs all any ascii bin bool bytearray bytes chr complex dict divmod enumerate filter float format
 frozenset hash hex int isinstance issubclass iter len list map max min next object oct ord pow range
 repr reversed round set slice sorted str sum tuple zip"""
-# None of them has a state that a call could change. decimal has: its context.
+# Modules without state that a call could change. Not decimal, which has a context.
 _SAFE_MODULES: Final = """
 base64 binascii bisect cmath collections datetime difflib fractions functools hashlib heapq html
 itertools json math numbers operator re statistics string struct textwrap unicodedata urllib zlib
 _bisect _blake2 _collections _datetime _functools _hashlib _heapq _md5 _operator _sha1 _sha2 _sha3
 _statistics _struct"""
-# What leads from those modules to others.
+# Attributes that lead from those modules to others.
 _OTHER_MODULES: Final = """
 builtins codecs cr_frame decimal f_builtins f_globals gi_frame io locale logging os random sys
 threading warnings _os _sys"""
@@ -45,7 +45,7 @@ _MISSING: Final = object()
 
 
 class Proof:
-    """What the harmlessness of one function rests on."""
+    """The assumptions behind the proof that one function is harmless."""
 
     __slots__ = ("_cells", "_functions", "_globals")
 
@@ -56,7 +56,7 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Return True if nothing was replaced since: a name's value, a function's code."""
+        """Return True if no global and no function's code has been replaced since."""
         for func, code, defaults, keywords in self._functions:
             if (
                 func.__code__ is not code
@@ -69,10 +69,10 @@ class Proof:
                 return False
         return all(_content(cell) is value for cell, value in self._cells)
 
-    # What it is made of
+    # Analysis
 
     def covers(self, func: FunctionType) -> bool:
-        """Return True if a function is harmless, and remember what that rests on."""
+        """Return True if a function is harmless, and record the assumptions."""
         if any(known is func for known, *_ in self._functions):
             return True
         code, defaults, keywords = func.__code__, func.__defaults__, func.__kwdefaults__
@@ -131,9 +131,9 @@ class Proof:
 
 
 def is_harmless(func: Callable[..., Any]) -> bool:
-    """Return True if calls of ``func`` provably touch nothing that they share; see :func:`prove`.
+    """Return True if calls of ``func`` provably have no shared side effects. See :func:`prove`.
 
-    Takes about 50 µs for a function that was not asked about before, else 0.2 µs.
+    Takes about 50 µs for a new function, 0.2 µs for a known one.
     """
     if type(func) is not FunctionType:
         return False
@@ -142,16 +142,16 @@ def is_harmless(func: Callable[..., Any]) -> bool:
 
 
 def prove(func: Callable[..., Any]) -> Proof | None:
-    """Return a proof that calls of ``func`` with JSON values touch nothing that they share.
+    """Return a proof that calls of ``func`` with JSON values have no shared side effects.
 
-    Nothing, that is: connections, context variables, the process's folder, environment and import
-    path, and whatever else :mod:`mainspring.runtime.isolation` looks at. Returns None if there is
-    no proof. Takes about 50 µs.
+    Side effects are changes to connections, context variables, the working folder, the environment,
+    the import path, and everything else that :mod:`mainspring.runtime.isolation` restores. Returns
+    None without a proof. Takes about 50 µs.
     """
     proof = Proof()
     try:
         is_harmless = type(func) is FunctionType and proof.covers(func)
-    except Exception:  # noqa: BLE001 # whatever is odd about its code, or about what it names
+    except Exception:  # noqa: BLE001 # unusual code, or unusual objects that it names
         return None
     return proof if is_harmless else None
 

@@ -1,7 +1,7 @@
-"""The history of a call: the errors and the workers of its attempts, as many as are kept.
+"""The bounded history of a call: the errors and the workers of its attempts.
 
-Of a long one, the first and the last are kept, and of those between them how many there were: a
-call that is retried for weeks must not grow until no store takes it any more.
+A long history keeps the first and the last entries, and the number of those between. Otherwise a
+call that is retried for weeks would grow until no store accepts it.
 """
 
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ from mainspring.exceptions import OutcomeLost, WorkerLost, WorkerStopped
 __all__ = ["OMITTED"]
 
 FIRST: Final = 8
-"""How many of the first errors and workers are kept, whatever comes later."""
+"""Number of first errors and workers to keep."""
 LAST: Final = 24
-"""How many of the last ones."""
+"""Number of last errors and workers to keep."""
 MOST_BYTES: Final = 512 * 1024
-"""How many bytes of JSON the errors take together, the newest one's apart."""
+"""Maximum size of all errors but the newest, in bytes of JSON."""
 
 _WORKER_LOST: Final = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
 
-# Errors of attempts that ended through no fault of the task.
+# Errors of attempts that did not fail because of the task.
 _NO_FAILURES: Final = frozenset(
     f"{kind.__module__}.{kind.__qualname__}" for kind in (WorkerLost, OutcomeLost, WorkerStopped)
 )
 
 type _Entry = Sequence[Any]
-"""An error as stored: path, text, and, but for short ones, when it began, ended, and the worker."""
+"""A stored error: path and text; long form: also start, end and worker."""
 
 
 def with_error(stored: bytes | None, entry: _Entry) -> bytes:
-    """Return stored errors with one more."""
+    """Return the stored errors with one more appended."""
     entries = [*stored_errors(stored), entry]
     encoded = codec.encode(entries)
     if len(entries) <= FIRST + LAST and len(encoded) <= MOST_BYTES:
@@ -41,7 +41,7 @@ def with_error(stored: bytes | None, entry: _Entry) -> bytes:
 
 
 def with_worker(stored: bytes, worker_id: str) -> bytes:
-    """Return the stored workers of earlier attempts with that of one more."""
+    """Return the stored workers of earlier attempts with one more appended."""
     workers = [*stored_workers(stored), worker_id]
     if len(workers) <= FIRST + LAST:
         return codec.encode(workers)
@@ -52,29 +52,29 @@ def with_worker(stored: bytes, worker_id: str) -> bytes:
 
 
 def attempts_in(workers: Sequence[str | int]) -> int:
-    """Return how many attempts the workers in a result stand for."""
+    """Return the number of attempts that the workers in a result stand for."""
     if len(workers) <= FIRST + LAST:
         return len(workers)
     return sum(one if isinstance(one, int) else 1 for one in workers)
 
 
 def workers_in(workers: Sequence[str | int]) -> list[str]:
-    """Return the workers in a result, without what stands for those that are left out."""
+    """Return the workers in a result, without the entry for the omitted ones."""
     return [one for one in workers if isinstance(one, str)]
 
 
 def failures_in(stored: bytes | None) -> int:
-    """Return how many attempts have failed through the task's own doing."""
+    """Return the number of attempts that failed because of the task itself."""
     return sum(_counts(entry)[0] for entry in stored_errors(stored))
 
 
 def crashes_in(stored: bytes | None) -> int:
-    """Return how many workers have died while they ran the call."""
+    """Return the number of workers that died while they ran the call."""
     return sum(_counts(entry)[1] for entry in stored_errors(stored))
 
 
 def _counts(entry: _Entry) -> tuple[int, int, int]:
-    # How many failures, crashes and other errors an entry stands for.
+    # The numbers of failures, crashes and other errors that an entry stands for.
     path = entry[0]
     if path == OMITTED:
         failures, crashes, others = map(int, entry[4].split(" "))
@@ -97,11 +97,11 @@ def _shortened(entries: list[_Entry]) -> list[_Entry]:
 
 
 def _parted(entries: list[_Entry]) -> tuple[list[_Entry], list[_Entry], list[_Entry]]:
-    # The first ones, what tells of those that are left out, if any are, and the last ones.
+    # The first entries, the entry for the omitted ones, if any, and the last entries.
     for place, entry in enumerate(entries):
         if entry[0] == OMITTED:
             return entries[:place], [entry], entries[place + 1 :]
-    first = min(FIRST, len(entries) - 1)  # the newest is one of the last, however few there are
+    first = min(FIRST, len(entries) - 1)  # the newest is always one of the last
     return entries[:first], [], entries[first:]
 
 

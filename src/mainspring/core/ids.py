@@ -39,7 +39,7 @@ def new_id(moment: int) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Return True if ``text`` is written as ids are: each store makes its own of other texts."""
+    """Return True if ``text`` has the form of an id. Stores treat other strings differently."""
     return _is_id(text) is not None
 
 

@@ -42,7 +42,7 @@ STATUS: Final = (
 
 
 def status_of(state: int) -> TaskResultStatus:
-    """Return Django's state for a stored one; READY for one that this version does not know."""
+    """Return Django's status for a stored state; READY if this version does not know the state."""
     try:
         return STATUS[state]
     except IndexError:
@@ -56,7 +56,7 @@ NEW_COLUMNS: Final = 14
 """How many columns a new job has values in at most: the first ones."""
 
 MOST_CLAIMED: Final = 16 * 1024 * 1024
-"""Bytes of arguments that one claim brings; a single job may have more."""
+"""Maximum bytes of arguments in one claim; a single job may have more."""
 
 
 class Job(NamedTuple):

@@ -24,14 +24,14 @@ class Lease(NamedTuple):
 
 
 class Sightings(NamedTuple):
-    """What other processes of this machine have seen of leases, by the same stopwatch."""
+    """The observations of leases by other processes of this machine, on the same clock."""
 
     since: Mapping[Lease, float]
-    """Since when each of the leases is known not to have been renewed."""
+    """By lease: the time since which it has not been renewed."""
     looked_at: float
-    """When one of them looked last."""
+    """The time of the last look."""
     renewed_at: float
-    """When the one that looked had renewed its own lease: leases could be renewed then."""
+    """The time when the looking process had last renewed its own lease."""
 
 
 class Leases:
@@ -52,7 +52,7 @@ class Leases:
 
     @property
     def since(self) -> Mapping[Lease, float]:
-        """Since when each lease of the last look has been seen unrenewed."""
+        """By lease of the last look: the time since which it has not been renewed."""
         return self._since
 
     def ended(
@@ -79,21 +79,21 @@ class Leases:
     def _taken_over(self, others: Sightings, at: float, renewed_at: float) -> Mapping[Lease, float]:
         unseen = at - others.looked_at
         pause = max(unseen, renewed_at - others.renewed_at)
-        if unseen < 0:  # of before the machine was started
+        if unseen < 0:  # from before the machine was started
             return {}
         if pause <= self._longest_pause:
             return others.since
-        if self._looked_at is not None:  # this process has stood still as well
+        if self._looked_at is not None:  # this process was frozen too
             return {}
-        # Nobody was there to look, as where a worker is started now and then and drains. Whatever
-        # happened meanwhile, a live worker renews its lease within a third of it afterwards.
+        # No process was looking, for example between workers with --drain. Whatever happened
+        # meanwhile, a live worker then renews its lease within a third of its duration.
         return {
             lease: min(since + pause - self._term(lease) / 3, at)
             for lease, since in others.since.items()
         }
 
     def _term(self, lease: Lease) -> float:
-        # One that makes no sense is damaged; its worker, if it lives, will soon write a new one.
+        # An impossible value is damaged. If its worker lives, it soon writes a new one.
         return lease.seconds if 0 < lease.seconds <= _LONGEST else self._longest_pause * 1.5
 
     def forget(self) -> None:

@@ -149,25 +149,25 @@ def group_of(bounds: Iterable[Bound]) -> str:
 def bounds_of(group: str) -> tuple[Bound, ...]:
     """Return the bounds of which :func:`group_of` returned ``group``.
 
-    Raises ``Unreadable``, and ``NewerFormat`` where a newer version has written it.
+    Raises ``Unreadable``, or ``NewerFormat`` if a newer version has written the group.
     """
     return tuple(map(_bound_in, decoded(group.encode(errors="replace"), "limits", list)))
 
 
 def _bound_in(found: Any) -> Bound:
     if not isinstance(found, list) or len(found) < _FEWEST:
-        raise Unreadable(f"{found!r:.99} is no limit.")
+        raise Unreadable(f"{found!r:.99} is not a limit.")
     if len(found) > len(Bound._fields):
         raise unknown(f"The limit {found!r:.99}")
     name, limit, per = (*found, None)[: len(Bound._fields)]
     numbers = [limit] if per is None else [limit, per]
     if not isinstance(name, str) or any(type(one) is not int or one < 1 for one in numbers):
-        raise Unreadable(f"{found!r:.99} is no limit.")
+        raise Unreadable(f"{found!r:.99} is not a limit.")
     return Bound(name, limit, per)
 
 
 def known_bounds_of(group: str) -> tuple[Bound, ...]:
-    """Return the bounds of a group; none where this version cannot read them."""
+    """Return the bounds of a group; an empty tuple if this version cannot read them."""
     try:
         return bounds_of(group)
     except Unreadable:
@@ -175,7 +175,7 @@ def known_bounds_of(group: str) -> tuple[Bound, ...]:
 
 
 def has_slots(group: str | None) -> bool:
-    """Whether a call of this group takes a slot, which others wait for, while it runs.
+    """Return True if a running call of this group takes a slot that others wait for.
 
     Raises like :func:`bounds_of`.
     """
@@ -183,5 +183,5 @@ def has_slots(group: str | None) -> bool:
 
 
 def has_rates(group: str | None) -> bool:
-    """Whether each start of a call of this group counts; False where it cannot be read."""
+    """Return True if a rate counts the starts of this group; False if it cannot be read."""
     return group is not None and any(bound.per is not None for bound in known_bounds_of(group))

@@ -85,7 +85,7 @@ class Notes:
         self._reserved = {k: v for k, v in _decoded(stored).items() if k not in self.metadata}
 
     def renew(self, lock: AbstractContextManager[Any]) -> None:
-        """Take another lock, in a process forked while a thread may have held the first."""
+        """Replace the lock in a forked process, as another thread may have held it."""
         self._lock = lock
 
     def say(self, done: float, total: float | None, message: str) -> None:

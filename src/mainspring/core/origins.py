@@ -1,4 +1,4 @@
-"""Where a task was declared, and in which run of its module: tells a reload from a clash."""
+"""Record where and in which run of its module a task was declared, to tell reloads from clashes."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,26 +7,26 @@ from inspect import CO_OPTIMIZED, unwrap
 from types import CodeType, FrameType
 from typing import Any, Final
 
-# Whose frames stand between a declaration and us: never the place that people look for.
+# Modules whose frames are between a declaration and us; never shown as its place.
 _OURS: Final = frozenset({"mainspring", "dataclasses"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """Where and when the function of one task was declared."""
+    """The place and the module run in which a task was declared."""
 
     place: str
-    """File and line, for people."""
+    """File and line, for error messages."""
     namespace: dict[str, Any]
-    """The globals of the module; those of a module that is imported again are others."""
+    """The globals of the module. A second import of the module has its own."""
     spec: object
     """The module's ``__spec__``: ``importlib.reload()`` makes a new one each time."""
     code: CodeType | None
-    """The code of the module that was running; compiled or read again for each run, and for each
-    statement at a prompt. None where the declaration came later, out of a function."""
+    """The running code object of the module, a new one for each run and each statement at a prompt.
+    None if a function declared the task later."""
 
     def is_same_run(self, other: "Origin") -> bool:
-        """Return True if both were declared while the module was executed once, or after that."""
+        """Return True if both were declared during, or after, one execution of the module."""
         return (
             self.namespace is other.namespace
             and self.spec is other.spec
@@ -35,8 +35,8 @@ class Origin:
 
 
 def origin_of(func: Callable[..., Any]) -> Origin:
-    """Return the origin of a task that is being declared of ``func``, by the caller's frames."""
-    # What functools.wraps() made has the globals of the decorator's module.
+    """Return the origin of a task declared from ``func``, found in the caller's frames."""
+    # A function made with functools.wraps() has the globals of the decorator's module.
     innermost: Any = unwrap(func)
     namespace = getattr(innermost, "__globals__", {})
     body = outside = None
@@ -58,7 +58,7 @@ def _frames() -> Iterator[FrameType]:
 
 
 def _is_module_body(frame: FrameType) -> bool:
-    # "<module>", or what a notebook calls its cells. A class body is not optimized either.
+    # "<module>", or the name of a notebook's cell. A class body is not optimized either.
     return not frame.f_code.co_flags & CO_OPTIMIZED and frame.f_code.co_name.startswith("<")
 
 

@@ -68,7 +68,7 @@ def failed(
 
 
 def failures_of(job: Job) -> int:
-    """Return how many attempts have failed through the task's own doing."""
+    """Return the number of attempts that failed because of the task itself."""
     return 0 if job.errors is None else history.failures_in(job.errors)
 
 
@@ -87,7 +87,7 @@ def postponed(job: Job, now: int) -> Outcome:
 
 
 def set_aside(job: Job, needed: int) -> Outcome:
-    """The job waits for a version that reads the format ``needed``; kept as it is."""
+    """Return the outcome that keeps a job unchanged for a version that reads format ``needed``."""
     return _kept(job, State.SCHEDULED, aside_at(needed))
 
 
@@ -123,9 +123,9 @@ def _state_before(job: Job, is_to_wait: bool) -> State:
 def refused(
     outcome: Outcome, reason: str, now: int, worker_id: str, keeps_history: bool
 ) -> Outcome:
-    """The store did not take ``outcome``: failed for good, with the store's reason.
+    """Return the failed outcome that replaces an ``outcome`` that the store refused.
 
-    Without its history and its moment, in case it is these that the store does not take.
+    It has neither history nor due time, in case the store refused these.
     """
     path = f"{OutcomeRefused.__module__}.{OutcomeRefused.__qualname__}"
     error = (path, f"{path}: {reason}\n", outcome.last_attempted_at, now, worker_id)

@@ -78,8 +78,8 @@ def fields_to_carry(task: Task[..., Any]) -> bytes | None:
 def carried_fields(stored: bytes) -> Mapping[str, Any]:
     """Return the fields of which :func:`fields_to_carry` returned ``stored``.
 
-    None for a field means the backend's default. Raises ``Unreadable``, and ``NewerFormat`` where
-    a newer version has written them.
+    None for a field means the backend's default. Raises ``Unreadable``, or ``NewerFormat`` if a
+    newer version has written them.
     """
     fields = {n: value for n, value in options_in(stored).items() if not n.startswith("_")}
     for name, value in fields.items():
@@ -101,7 +101,7 @@ def _carried(name: str, value: Any) -> Any:
     else:
         fits = isinstance(value, int) and not isinstance(value, bool) and value > 0
     if not fits:
-        raise Unreadable(f"The options say {value!r:.99} for {name}.")
+        raise Unreadable(f"The options have an invalid {name}: {value!r:.99}.")
     return value
 
 

@@ -20,10 +20,10 @@ _origins: dict[str, Origin] = {}  # by path
 
 
 def register(path: str, task: "Task[..., Any]") -> None:
-    """Keep the task that was declared under ``path``; copies by ``using()`` change nothing.
+    """Register the task declared under ``path``; copies by ``using()`` change nothing.
 
     A module that is run again, as by ``importlib.reload()`` or at a prompt, declares its tasks
-    anew. Raises ``InvalidTask`` where one run of it declares two functions under one path.
+    anew. Raises ``InvalidTask`` if one run declares two functions under one path.
     """
     known = _tasks.get(path)
     if known is task:

@@ -128,7 +128,7 @@ class TaskResult[R](_Fields):
 
     @property
     def worker_ids(self) -> list[str]:
-        """The workers of all attempts, oldest first; of many, the first 8 and the last 24.
+        """The workers of all attempts, oldest first; of many, only the first 8 and last 24.
 
         A new list each time.
         """

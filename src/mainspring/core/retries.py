@@ -153,11 +153,11 @@ def wait_after(
 
 
 def require_wait(wait: Any, source: str) -> int:
-    """Return a wait in microseconds. Raises ``TypeError``, naming the ``source``, for no wait."""
+    """Return a delay in microseconds. Raises ``TypeError``, naming ``source``, if it is invalid."""
     if not is_wait(wait):
         raise TypeError(
             f"{source} returned {wait!r}; it must return a number of seconds from 0 to "
-            f"{_LONGEST:g}, such a timedelta, or None for no retry."
+            f"{_LONGEST:g}, a timedelta in that range, or None for no retry."
         )
     return clock.in_microseconds(wait)
 
@@ -174,21 +174,21 @@ def to_json(backoff: Backoff) -> Any:
 def from_json(stored: Any) -> Backoff:
     """Return the backoff of which :func:`to_json` returned ``stored``.
 
-    Raises ``NewerFormat`` for a kind that this version does not know, or one with other fields, and
-    ``Unreadable`` for what is no backoff.
+    Raises ``NewerFormat`` for an unknown kind or unknown fields, and ``Unreadable`` for a value
+    that is not a backoff.
     """
     if is_wait(stored):
         wait: float = stored
         return wait
     if not isinstance(stored, dict) or len(stored) != 1:
-        raise Unreadable(f"The options say {stored!r:.99} for backoff.")
+        raise Unreadable(f"The options have an invalid backoff: {stored!r:.99}.")
     ((kind, fields),) = stored.items()
     known = _KINDS.get(kind)
     if known is None or not isinstance(fields, dict) or fields.keys() != _names(known):
         raise unknown(f"The backoff {stored!r:.99}")
     for name, value in fields.items():
         if not (isinstance(value, bool) if name == "jitter" else is_wait(value)):
-            raise Unreadable(f"The options say {stored!r:.99} for backoff.")
+            raise Unreadable(f"The options have an invalid backoff: {stored!r:.99}.")
     return known(**fields)
 
 
@@ -197,7 +197,7 @@ def _names(kind: type[Steps]) -> set[str]:
 
 
 def is_wait(value: Any) -> bool:
-    """Return True if ``value`` is a number of seconds from 0 to 1e10, or such a timedelta."""
+    """Return True if ``value`` is a delay: 0 to 1e10 seconds, as a number or timedelta."""
     if isinstance(value, timedelta):
         return timedelta() <= value <= _LONGEST_DELTA
     return _is_number(value) and 0 <= value <= _LONGEST

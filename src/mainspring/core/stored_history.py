@@ -1,6 +1,6 @@
-"""What a row says of its earlier attempts, the errors and the workers, read out of its columns.
+"""Read the errors and workers of earlier attempts from a row's columns.
 
-A history that is damaged stops nothing: where it stood, an error says that it cannot be read.
+A damaged history never raises: an error that says so takes its place.
 """
 
 from typing import Any, Final
@@ -10,15 +10,15 @@ from mainspring.core.formats import decoded, shown
 from mainspring.exceptions import ErrorsOmitted, Unreadable
 
 OMITTED: Final = f"{ErrorsOmitted.__module__}.{ErrorsOmitted.__qualname__}"
-"""Stands for a class in the entry that tells of what is left out."""
+"""The class path of the entry for omitted errors."""
 
 _UNREADABLE: Final = f"{Unreadable.__module__}.{Unreadable.__qualname__}"
 _SHORT: Final = 2
-_COUNTS: Final = 3  # of an entry that tells of what is left out
+_COUNTS: Final = 3  # numbers in the entry for omitted errors
 
 
 def stored_errors(stored: bytes | None) -> list[Any]:
-    """Return the errors of a row: class path and text of each, then moments and worker or not."""
+    """Return the errors of a row: class path and text of each; if stored, also times and worker."""
     if stored is None:
         return []
     try:
@@ -46,9 +46,9 @@ def _is_error(found: Any) -> bool:
 
 
 def stored_workers(stored: bytes | None) -> list[Any]:
-    """Return the ids of the workers of a row's attempts; none where that cannot be read.
+    """Return the ids of the workers of a row's attempts; an empty list if they cannot be read.
 
-    A number stands for those that are left out.
+    A number stands for the omitted ones.
     """
     if stored is None:
         return []

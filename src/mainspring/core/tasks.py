@@ -91,7 +91,7 @@ class _UnfrozenTask(DjangoTask):
 
     def _register(self) -> None:
         known = registry.declared(self.module_path)
-        if known is None or known.func is not self.func:  # another function than before
+        if known is None or known.func is not self.func:  # a different function
             registry.register(self.module_path, cast("Task[..., Any]", self))
 
     def _set(self, values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Apart: many things are done one by one, and one that fails stops none of the others."""
+"""Handle many items one by one, so that a failing one does not affect the others."""
 
 import logging
 from collections.abc import Callable
@@ -8,19 +8,19 @@ from mainspring.exceptions import StoreUnavailable
 
 logger = logging.getLogger("mainspring")
 
-_MOST: Final = 1000  # names of failed ones that are remembered
+_MOST: Final = 1000  # names of failed items to remember
 
 
 class Apart:
-    """Does things that have names; says once of each that it fails."""
+    """Handles named items, and logs each failing one once."""
 
     def __init__(self, what: str) -> None:
-        """``what`` they are, for the log: such as "Map"."""
+        """``what`` is the kind of the items, for the log, such as "Map"."""
         self._what = what
         self._failing: set[str] = set()
 
     def do(self, name: str, step: Callable[[], object]) -> bool:
-        """Do it; return False if it failed. Raises ``StoreUnavailable``, which concerns all."""
+        """Handle an item; return False if it failed. Raises ``StoreUnavailable``."""
         try:
             step()
         except StoreUnavailable:
@@ -32,14 +32,14 @@ class Apart:
         return True
 
     def failed(self, name: str, error: BaseException) -> None:
-        """Say that one has failed, unless that was said."""
+        """Log that an item has failed, unless that has been logged."""
         if name in self._failing:
             return
         if len(self._failing) >= _MOST:
             self._failing.clear()
         self._failing.add(name)
         logger.error(
-            "%s %s cannot be handled by this worker; the others go on",
+            "%s %s cannot be handled by this worker; others are not affected",
             self._what,
             name,
             exc_info=error,

@@ -26,9 +26,9 @@ class Loop(ABC):
 
 
 class Maintenance:
-    """Turns loops in a thread of its own, each when it is due; they are harmless to repeat.
+    """Runs the steps of loops, each when it is due, in its own thread. Steps may be repeated.
 
-    The first one has a step however soon it all ends.
+    The first loop runs a step even if the thread is stopped at once.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Maintenance:
         close: Callable[[], object],
         name: str = "mainspring-maintenance",
     ) -> None:
-        """``close`` is called in the thread at its end; ``name`` is the thread's."""
+        """``close`` is called when the thread ends; ``name`` is the thread's name."""
         self._due = dict.fromkeys(loops, 0.0)
         self._changed = threading.Condition()
         self._is_stopping = False

@@ -28,19 +28,19 @@ _LEASES: Final = 5.0  # seconds between looks for leases that ended, at most
 
 
 class Memory(Protocol):
-    """Keeps what was seen of leases, for the processes that come after this one."""
+    """Keeps the sightings of leases for later processes."""
 
     def renewed_at(self) -> float:
         """Return when this process renewed its own lease, by ``time.monotonic()``."""
 
     def read(self) -> Sightings | None:
-        """Return what was seen; None if nothing is known."""
+        """Return the stored sightings, or None."""
 
     def write(self, seen: Sightings) -> None:
-        """Keep what was seen."""
+        """Store the sightings."""
 
     def forget(self) -> None:
-        """Have all processes watch anew."""
+        """Make all processes restart their watch."""
 
 
 class Rescuer(Loop):
@@ -124,7 +124,7 @@ class Rescuer(Loop):
 
 
 def _is_readable(lease: Lease) -> bool:
-    # What a lease of a newer format means, only newer versions know.
+    # Only newer versions understand leases of a newer format.
     return format_of_worker(lease.worker_id) <= FORMAT
 
 
@@ -148,8 +148,8 @@ def tell_rescued(storage: Storage, rescued: Sequence[Rescued]) -> None:
             continue
         try:
             _send(type(storage), one, TaskResult.from_job(jobs[one.job_id]))
-        except BaseException:  # a receiver that ends the thread would end the rescue of all
-            logger.exception("Telling of task id=%s raised", one.job_id)
+        except BaseException:  # a receiver that ends the thread would stop all rescues
+            logger.exception("The signals for the rescued task id=%s could not be sent", one.job_id)
 
 
 def _send(sender: type, one: Rescued, result: TaskResult[object]) -> None:

@@ -27,7 +27,7 @@ _MOST_SCHEDULES: Final = 200  # in one step: other loops have their turn in betw
 _MOST_CALLS: Final = 500  # in one transaction
 _LOOK_AT_ENTRIES: Final = 5 * SECOND
 _UPKEEP: Final = 3600 * SECOND
-_AFTER_FAILURE: Final = 10 * SECOND  # of one alone
+_AFTER_FAILURE: Final = 10 * SECOND  # of a single schedule
 _AGAIN: Final = SECOND // 10  # after which it looks whether somebody else has done it
 _LONGEST_DELAY: Final = SECOND // 20
 _ODD: Final = 5 * SECOND  # later than this, or so far ahead: what time is it?
@@ -144,7 +144,7 @@ class Scheduler(Loop):
     def _add_entry(self, entry: Entry) -> bool:
         try:
             schedule = self._schedule_of(entry)
-        except Exception as error:  # noqa: BLE001 # NotAnEntry, or what its fields raise if damaged
+        except Exception as error:  # noqa: BLE001 # NotAnEntry, or errors of damaged fields
             logger.warning(
                 "Schedule %r, which was added by hand, is left out: %s",
                 entry.name,
@@ -232,7 +232,7 @@ class Scheduler(Loop):
     def _step_apart(self, name: str, state: ScheduleState | None, now: int) -> Tick | None:
         try:
             return self._step(name, state, now)
-        except Exception as error:  # noqa: BLE001 # it is looked at again after a while
+        except Exception as error:  # noqa: BLE001 # retried after a while
             self._each.failed(name, error)
             self._agenda.put(name, now + _AFTER_FAILURE)
             return None
@@ -279,7 +279,7 @@ class Scheduler(Loop):
         return bool(done)
 
     def _take_one_by_one(self, steps: Sequence[Tick], now: int) -> bool:
-        # The store may have refused them for one that it refuses.
+        # The store may have refused all of them because of one.
         has_won, failures = False, list[StoreUnavailable]()
         for step in steps:
             try:

@@ -27,7 +27,7 @@ class Stager(Loop):
 
     def step(self, now: int) -> float:
         """Stage and admit what is due."""
-        if formats.FORMAT > 1 and now >= self._next_restore:  # nothing is set aside for the first
+        if formats.FORMAT > 1 and now >= self._next_restore:  # no row is set aside for format 1
             self._next_restore = now + _AT_LEAST_EVERY
             self._storage.restore(formats.FORMAT)
         pause = _LONGEST

@@ -52,7 +52,7 @@ class Within:
     error: BaseException | None = None
     """What the task raised."""
     was_interrupted: bool = False
-    """Whether the task was told to end: nobody knows what state the connection is in."""
+    """Whether the task was interrupted: the state of the connection is then unknown."""
 
     def save(self, job: Job, metadata: bytes | None) -> None:
         """Keep metadata until it is stored together with the outcome."""
@@ -159,7 +159,7 @@ class Atomic:
         batch.room -= 1
         batch.due_at = batch.due_at or ticks() + _LONGEST
         if batch.transaction.is_broken or has_changes(batch.transaction.alias):
-            self.commit()  # or the next one would find the settings that this one has made
+            self.commit()  # or the next task would see the settings of this one
 
     def _met_another(self, transaction: Transaction, attempt: _Attempt) -> bool:
         # What the tasks before it have locked may be in the way of others, and this one pays.

@@ -70,8 +70,8 @@ def _worker_of(identity: str, process: int) -> str | None:
 
 
 def _is_of(board: Board, process: int) -> bool:
-    # By its number alone, it could be one of another container. A board of an older version has
-    # none, and a lock of which the kernel tells.
+    # The process id alone could belong to another container. A board of an older version has no
+    # process id, but a lock that the kernel reports.
     if board.process == process:
         return has_mapped(process, board.path)
     return holder_of(board.path) == process

@@ -30,7 +30,7 @@ _NUMBER: Final = struct.Struct("<q")
 _TERM: Final = struct.Struct("<qq")  # began, timeout
 _EXITING: Final = 16  # where the number of the thread stands that ends the process
 _STEPPING: Final = 24  # where it stands which entry's coroutine the event loop runs just now
-_PROCESS: Final = 32  # where the number of the process stands
+_PROCESS: Final = 32  # offset of the process id
 _FIRST: Final = 64
 # id, moment, began, timeout, thread, first call and number of those that run, state
 _ENTRY: Final = struct.Struct("<32sqqqqqqc")
@@ -46,7 +46,7 @@ _ENDED: Final = b"\1"
 _OVERDUE: Final = b"\2"
 BIRTH: Final = 60.0  # seconds
 
-# The boards that this process is locked by: nobody needs to look whether it is dead.
+# The boards that this process holds a lock on: it need not check whether they are dead.
 own: set[str] = set()
 os.register_at_fork(after_in_child=own.clear)
 
@@ -94,14 +94,14 @@ class Board:
     def __init__(self, path: Path) -> None:
         """Open the board at ``path``.
 
-        Raises ``OSError``, or ``ValueError`` if it is just being made: ``Unreadable`` if it is
-        damaged, and ``NewerFormat`` for one of a newer version.
+        Raises ``OSError``, ``ValueError`` if it is still being created, ``Unreadable`` if it is
+        damaged, and ``NewerFormat`` if it is of a newer version.
         """
         self.path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             self.format = _format_of(os.pread(self._descriptor, len(_MAGIC), 0))
-            """In which its journal is written: of an older one, only the header is known."""
+            """The format of its journal. Of an older format, only the header is read."""
             self._map = mmap.mmap(self._descriptor, _SIZE if self.format == FORMAT else 0)
         except ValueError:
             os.close(self._descriptor)
@@ -155,7 +155,7 @@ class Board:
 
     @property
     def process(self) -> int:
-        """The process that came alive by it, by its own number for itself; 0 for none."""
+        """The id of its process, as that process sees it; 0 if it has not started."""
         return int(_NUMBER.unpack_from(self._map, _PROCESS)[0])
 
     def is_abandoned(self) -> bool:
@@ -164,7 +164,7 @@ class Board:
 
     @property
     def changed_at(self) -> int:
-        """When it was written last, in microseconds."""
+        """The time of the last write, in microseconds."""
         return os.fstat(self._descriptor).st_mtime_ns // 1000
 
     def _flag(self, index: int) -> bool:
@@ -331,7 +331,7 @@ class Board:
         own.discard(self.path.name)
 
     def disown(self) -> None:
-        """Leave the file to the process that is locked by it, of which this one is a child."""
+        """Close the file in a child process; the parent keeps its lock."""
         self.close()
         self._notes.close()
 
@@ -344,14 +344,14 @@ class Board:
 
 def _format_of(magic: bytes) -> int:
     if len(magic) < len(_MAGIC) or not magic.strip(_END):
-        raise ValueError("It is just being made.")
+        raise ValueError("The board is still being created.")
     sign, number = magic[:-1], magic[-1:]
     if sign != _SIGN or not number.isalnum():
-        raise Unreadable(f"The file does not begin as a board does: {magic!r}.")
+        raise Unreadable(f"The file does not start with the header of a board: {magic!r}.")
     found = int(number, 36)
     if found > FORMAT:
         raise NewerFormat(
-            f"A board of the format {found}; this version reads up to {FORMAT}.", found
+            f"The board has format {found}; this version reads up to {FORMAT}.", found
         )
     return found
 

@@ -1,4 +1,4 @@
-"""The boards of a machine: those of the other workers on a store."""
+"""Find the boards of the other workers of a machine on a store."""
 
 import time
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def _paths(identity: str) -> Iterator[Path]:
 
 
 def _remove_unfinished(path: Path) -> None:
-    # Its supervisor was killed before it had written anything.
+    # Its supervisor was killed before it wrote anything.
     with suppress(FileNotFoundError):
         if time.time() - path.stat().st_mtime > BIRTH:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Children: what a task forks is no worker, and nothing of ours acts in it.
+"""Processes that a task forks are not workers: nothing of ours acts in them.
 
 Hooks of ``os.fork()``, which do nothing in a process without a worker. A program that a task starts
 needs none of it: it takes the place of all that was inherited.
@@ -40,7 +40,7 @@ _forking = _Forking()
 
 
 class _NoWorker:
-    """What becomes of a board in a child: who acts for the worker comes to it, and ends there."""
+    """Replaces the board in a child. Code that acts for the worker calls it, and ends the child."""
 
     def __getattribute__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -69,7 +69,7 @@ def _before() -> None:
         return
     _forking.held = hold_seen_connections()
     if any(kept.owns_process for kept in _workers):
-        # What comes for the child before it has its own handlers must not be lost to ours.
+        # Signals for the child that arrive before it has its own handlers must not reach ours.
         _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal_handlers.FOR_PARENT)
 
 
@@ -110,7 +110,7 @@ def _leave(worker: Worker) -> None:
     worker.coroutines.end_here()
     worker.executor.notes.renew()
     worker.board.disown()
-    # All that acts for the worker has this object, and asks it before it does anything.
+    # All code that acts for the worker has this object, and calls it first.
     worker.board.__class__ = _NoWorker  # type: ignore[assignment]
 
 

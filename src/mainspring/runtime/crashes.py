@@ -21,7 +21,7 @@ _SECTION: Final = re.compile(r"^(Current thread|Thread) 0x([0-9a-f]+)", re.MULTI
 # What faulthandler holds only by number.
 _files: list[Any] = []
 _exits: list[tuple[Any, Any]] = []
-"""What we have put in the place of ``os._exit``, and what was there before."""
+"""Our replacement of ``os._exit``, and the original."""
 
 
 def leave_traces(board: Board) -> None:
@@ -45,9 +45,9 @@ def leave_traces(board: Board) -> None:
 
 
 def leave_no_traces() -> None:
-    """Take that back, in a process that a task has forked: its end is not the worker's.
+    """Restore ``os._exit`` in a process that a task has forked.
 
-    faulthandler writes to the standard error stream then.
+    faulthandler then writes to standard error.
     """
     for ours, before in _exits:
         if os._exit is ours:

@@ -1,4 +1,4 @@
-"""What a worker process does on signals, put back where a task has changed it.
+"""Restore the signal handlers, timers and signal mask that a task has changed.
 
 Handlers, the timers that send signals, and the mask of the main thread, in which handlers run. A
 process that is not the worker's own is left as it is.
@@ -19,7 +19,7 @@ _TIMERS: Final = {
     signal.SIGVTALRM: signal.ITIMER_VIRTUAL,
     signal.SIGPROF: signal.ITIMER_PROF,
 }
-# Those that nobody can handle, and those that faulthandler handles without Python's knowing.
+# Signals that cannot be handled, and those that faulthandler handles without Python.
 _FIXED: Final = frozenset(
     {
         signal.SIGKILL,
@@ -32,14 +32,14 @@ _FIXED: Final = frozenset(
         crashes.DUMP,
     }
 )
-# Those of programs; others are looked at only where one that is watched was changed.
+# The signals that programs use. Others are checked only if one of these was changed.
 _WATCHED: Final = frozenset({signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2})
 _NONE: Final = (0.0, 0.0)
 _MOST_TRIES: Final = 10
 
 
 class _Kept:
-    """What is to be so when a task begins."""
+    """The state in which each task begins."""
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
@@ -75,7 +75,7 @@ class _Kept:
         for timer in _TIMERS.values():
             signal.setitimer(timer, 0)
         for number, handler in self._handlers.items():
-            # None: it was not set by Python, and Python cannot set it.
+            # None: the handler was not set by Python, and Python cannot set it.
             if handler is not None and _get(number) != handler:
                 signal.signal(number, handler)
         signal.set_wakeup_fd(-1)
@@ -86,11 +86,11 @@ _kept: _Kept | None = None
 
 
 def keep() -> None:
-    """Put back what is now after each task; called by the main thread, which has its handlers.
+    """Keep the current state, to be restored after each task. Called by the main thread.
 
-    A timer that runs out where no task has a handler for it does not end the process any more.
+    After that, a timer that expires without a handler no longer ends the process.
     """
-    global _kept  # noqa: PLW0603 # as what it keeps is the process's
+    global _kept  # noqa: PLW0603 # the state is that of the process
     for number in _TIMERS:
         if signal.getsignal(number) == signal.SIG_DFL:
             handle(number, _end_timer)
@@ -98,7 +98,7 @@ def keep() -> None:
 
 
 def restore() -> None:
-    """Put back what a task of this thread has changed; does nothing before :func:`keep`."""
+    """Restore what a task in this thread has changed. Does nothing before :func:`keep`."""
     if _kept is not None:
         _kept.restore()
 

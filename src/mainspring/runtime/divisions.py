@@ -1,4 +1,4 @@
-"""Divisions: rows of maps whose calls have come to different ends, which are settled at once."""
+"""Settle divisions: rows of maps whose calls had different outcomes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ class _Aside(NamedTuple):
 
 
 class Divisions:
-    """Those of one worker: stored in the thread that ran the row; later, where it is locked."""
+    """Stores the divisions of one worker: at once, or later if the row is locked."""
 
     def __init__(
         self, storage: Storage, worker: Worker, telling: Telling, settled: Settled
@@ -42,7 +42,7 @@ class Divisions:
         self._look_at = 0.0
 
     def store(self, job: Job, division: Division) -> None:
-        """Store a division; wait for the store where it cannot be used."""
+        """Store a division. Wait while the store is unavailable."""
         is_reduced = False
         while True:
             try:
@@ -56,14 +56,14 @@ class Divisions:
                 if isinstance(error, StoreRefused) and not is_reduced:
                     division, is_reduced = self._without_values(job, division, error), True
                     continue
-                # Nothing else may be done with the row until the store answers.
+                # The row must not be used otherwise until the store answers.
                 self._telling.store_failed(error)
-                time.sleep(uniform(*_PAUSE))  # noqa: S311 # so that workers do not all come at once
+                time.sleep(uniform(*_PAUSE))  # noqa: S311 # so that workers do not all retry at once
             else:
                 return
 
     def _store(self, job: Job, division: Division) -> None:
-        # While others hold locks, look first, as waiting for them would take a second.
+        # While rows are locked, check first, because waiting for a lock takes a second.
         if self._aside and self._storage.find_locked([job.id]):
             raise StoreLocked(f"The row {job.id} is locked by another transaction")
         is_held = self._storage.divide(self._worker, job, division)
@@ -82,7 +82,7 @@ class Divisions:
         )
 
     def tend(self) -> None:
-        """Store those whose rows are locked no more; called by another thread, now and then.
+        """Store the divisions whose rows are no longer locked. Called by another thread.
 
         Raises ``StoreUnavailable``.
         """

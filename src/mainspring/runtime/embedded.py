@@ -26,7 +26,7 @@ _GOODBYE: Final = 5.0  # seconds that running tasks get when the process ends
 _POLL: Final = 0.01
 
 _workers: dict[str, "EmbeddedWorker | ProcessPool"] = {}
-_parents: list[object] = []  # what this process has inherited, and nobody is to free
+_parents: list[object] = []  # inherited objects, which must never be freed
 _lock = threading.Lock()
 
 

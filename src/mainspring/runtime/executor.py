@@ -110,7 +110,7 @@ class Executor:
             return self._given_up(job, error, within)
         if run is not None:
             return self._run_otherwise(job, run, within)
-        # What tidying raises, here or below, is of no call: this process is broken, and must end.
+        # An error while tidying, here or below, belongs to no call: this process must end.
         if has_connections():
             self._tidy_before(within)
         guard, timeout = self._guard, policy.timeout or 0
@@ -136,7 +136,7 @@ class Executor:
                         told = guard.leave(job.id)
                 job, outcome = self._succeeded(job, started_at, value, told)
             except BaseException as error:  # noqa: BLE001 # a task may raise SystemExit and the like
-                # In here, so that the log gets the traceback.
+                # Inside the except block, so that the log has the traceback.
                 outcome, ended = self._raised(job, policy, started_at, error, told, within)
             else:
                 is_heard = within is None and self.telling.hears_finished
@@ -168,10 +168,10 @@ class Executor:
         within: "Within | None",
     ) -> "tuple[Outcome, _Ended]":
         require_arguments(job, error)
-        # What it was told may have come in the midst of leaving.
+        # The exception may have been raised while the guard was left.
         told = self._guard.leave(job.id) or told
         reason = reason_of(error, told)
-        self._surroundings.restore()  # telling of the error takes the usual recursion limit
+        self._surroundings.restore()  # describing the error needs the usual recursion limit
         if told is not None:
             self.close_interrupted(within)
         if self.notes.by_job:
@@ -184,7 +184,7 @@ class Executor:
         return outcome, (reason, told)
 
     def _given_up(self, job: Job, error: BaseException, within: "Within | None" = None) -> Outcome:
-        # The call fails for good, and with it no other one: a worker that dies takes others along.
+        # Only this call fails for good. A worker that dies would take others along.
         is_started = self._board.started(job.id) is not None
         if isinstance(error, StoreUnavailable) and not is_started:
             return outcomes.untouched(job)
@@ -215,7 +215,7 @@ class Executor:
 
     def _tidy_before(self, within: "Within | None") -> None:
         if within is None:
-            self.commit()  # others' transaction, which this task is not to write in
+            self.commit()  # end the others' transaction, which this task must not write in
         prepare_connections(None if within is None else within.alias)
 
     def _leaves_nothing(self, call: Call) -> bool:
@@ -224,7 +224,7 @@ class Executor:
         return not is_heard and is_harmless(call.func)
 
     def close_interrupted(self, within: "Within | None" = None) -> None:
-        """Close what this thread has open in databases, as a call in it was told to end."""
+        """Close the database connections of this thread, as a call in it was interrupted."""
         self._storage.close_thread()
         if within is not None:
             within.was_interrupted = True
@@ -348,7 +348,7 @@ class Executor:
     def _succeeded(
         self, job: Job, started_at: int, value: Any, told: BaseException | None
     ) -> tuple[Job, Outcome]:
-        # And the job with what it has noted down.
+        # Also return the job with its saved metadata.
         if told is not None:
             raise told  # what has timed out, has timed out: what it returned came too late
         returned = None if value is None else codec.encode_value(value, self._max_payload)
@@ -363,7 +363,7 @@ class Executor:
 
 
 type _Ended = tuple[BaseException, BaseException | None]
-"""Why an attempt failed, and what it was told."""
+"""The error of an attempt, and the exception that we raised in it, if any."""
 
 
 def _let_go(ended: _Ended) -> None:

@@ -2,9 +2,9 @@
 
 A task in the main thread is told by a signal, whose handler raises in it: that ends a sleep, a read
 and a lock's wait as well. One in another thread is told by CPython's own means, which take effect
-when it runs Python code again; an async one, at its next ``await``. A task that has swallowed what
-it was told is told again, but none that still handles it. Who does not end then is ended together
-with the process, by the supervisor.
+when it runs Python code again; an async one, at its next ``await``. A task that swallows the
+exception gets it again, but not while it still handles it. A task that does not end is ended
+together with the process, by the supervisor.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ logger = logging.getLogger("mainspring")
 
 _TICK: Final = 0.05  # seconds
 _AGAIN: Final = 1_000_000  # microseconds
-_TELLINGS: Final = 5  # that a grace has room for
+_TELLINGS: Final = 5  # exceptions raised in a task within its grace
 _MOST_CHAINED: Final = 100
 _SIGNAL: Final = signal.SIGRTMIN + 3 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
 _set_async_exception: Final = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -54,9 +54,9 @@ class Guard:
     def __init__(
         self, board: Board | NoBoard, grace: int = _TELLINGS * _AGAIN, slots: int = 1
     ) -> None:
-        """``grace``: what a task has to end after it was told, in microseconds.
+        """``grace``: microseconds that a task has to end after the first exception.
 
-        ``slots``: how many sync tasks run at a time.
+        ``slots``: number of sync tasks that run at a time.
         """
         self.uses_signal = False
         """Whether sync tasks run in the main thread, and are told by a signal."""
@@ -66,7 +66,9 @@ class Guard:
         self.told: dict[str, BaseException] = {}
         self.is_watching = False
         self._told_at: dict[str, int] = {}
-        self._sparing: dict[str, BaseException | None] = {}  # and what they are to be told after it
+        self._sparing: dict[
+            str, BaseException | None
+        ] = {}  # with the exceptions to raise afterwards
         self._again = min(grace // _TELLINGS, _AGAIN)
         self._board = board
         self._slots = slots
@@ -117,8 +119,8 @@ class Guard:
     def leave(self, job_id: str) -> BaseException | None:
         """Watch no more, and return what the call was told, if it was.
 
-        From when this returns, nothing is raised any more in the calling thread. In a process that
-        the call has forked, it never returns.
+        After this returns, nothing is raised in the calling thread. In a process that the call has
+        forked, it never returns.
         """
         self._end_if_child()
         running = self.running.get(job_id)
@@ -132,9 +134,9 @@ class Guard:
 
     @contextmanager
     def sparing(self, job_id: str) -> Iterator[None]:
-        """Tell a call of the calling thread nothing while it is in here, but right after.
+        """Defer exceptions for a call in the calling thread until the end of the block.
 
-        For what is ours and must not be left half-done. Another thread may do it beside the call.
+        For our own code that must not be interrupted. Another thread may run it for the call.
         """
         if not self._is_here(job_id):
             yield
@@ -162,9 +164,9 @@ class Guard:
     # Called in a process that a call has forked
 
     def end_here(self) -> None:
-        """Have this process end where the call that has forked it ends."""
+        """End this process where the call that forked it ends."""
         self._is_child = True
-        self.told[""] = SystemExit()  # so that who runs the call comes here
+        self.told[""] = SystemExit()  # so that the code that runs the call leaves the guard
 
     def _end_if_child(self) -> None:
         if self._is_child:
@@ -206,7 +208,7 @@ class Guard:
         return True
 
     def _tell_again(self, job_id: str) -> None:
-        # Not while it cleans up: what it is told in the middle of that would come out of nowhere.
+        # Not while it cleans up: a second exception would interrupt the cleanup.
         with self._lock:
             running = next((one for one in self._all() if one.job.id == job_id), None)
             error = self.told.get(job_id)
@@ -269,7 +271,7 @@ class Guard:
 
 
 def _handles(thread: int, kind: type[BaseException]) -> bool:
-    """Return True if a thread is handling an exception of a kind, or one raised in doing so."""
+    """Return True if a thread is handling an exception of this kind, or one with it as context."""
     error = sys._current_exceptions().get(thread)  # documented, and the only way
     for _ in range(_MOST_CHAINED):
         if error is None or isinstance(error, kind):

@@ -21,7 +21,7 @@ class Heartbeat(Loop):
         self._worker = worker
         self._interval = lease / SECOND / 3
         self.renewed_at = -math.inf
-        """When the lease was renewed last, by ``time.monotonic()``."""
+        """The time of the last renewal of the lease, by ``time.monotonic()``."""
 
     def is_steady(self) -> bool:
         """Whether this worker could renew its lease when it was to."""

@@ -52,7 +52,7 @@ class Holdings:
         self._process = os.getpid()
         self._worker_id = identity.id
         self.settler = Settler(storage, identity, telling)
-        """What stores the outcomes, and has those that wait for others' locks."""
+        """The settler, which also keeps the outcomes that wait for locks."""
         self._board = board
         self._telling = telling
         self._scheduled = scheduled
@@ -62,7 +62,7 @@ class Holdings:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is claimed that is not settled or released, and no map to be seen to."""
+        """True if every claimed job is settled or released, and no map has to be finished."""
         return not (self._claims or self._again or self.maps.has_ended)
 
     def oldest_finished_at(self) -> int | None:
@@ -98,13 +98,13 @@ class Holdings:
             raise
         self.limited.told()
         self.left -= len(jobs)
-        # First: one that is to be run again may have come again.
+        # First, because a job that is run again may have been claimed again.
         self.maps.settled(settled)
         self._settled(settled, lost_ids)
         return self._begin(jobs)
 
     def _end_if_child(self) -> None:
-        # What a process has claimed, none that it has forked may settle.
+        # A forked child must not settle the claims of its parent.
         if os.getpid() != self._process:
             end_child(sys.exception())
 
@@ -128,7 +128,7 @@ class Holdings:
         return jobs
 
     def _put_aside(self, jobs: list[Job]) -> list[Job]:
-        # Return those that can be read; what becomes of the others is settled with the next ones.
+        # Return the readable jobs. The outcomes of the others are settled with the next ones.
         readable: list[Job] = []
         for job in jobs:
             if (problem := problem_of(job)) is None:

@@ -20,9 +20,9 @@ from mainspring.runtime import dispositions, sessions
 
 logger = logging.getLogger("mainspring")
 
-# Asking for one by one takes 0.2 µs each; asking for LC_ALL takes 3.
+# A query for each category takes 0.2 µs; one for LC_ALL takes 3 µs.
 _CATEGORIES: Final = LC_NUMERIC, LC_TIME, LC_MONETARY, LC_COLLATE, LC_CTYPE
-_locale_of: Final = _locale.setlocale  # without locale's own look at what it is given
+_locale_of: Final = _locale.setlocale  # without the argument checks of the module locale
 _LONGEST_CANCEL: Final = 1.0  # seconds
 _ACTIVE: Final = 1  # libpq's status of a connection that waits for an answer
 
@@ -36,7 +36,7 @@ _threads_with_connections: set[int] = set()
 class _SyncThread:
     ident: int | None = None
     running: int = 0
-    """How many async tasks run that may be using its connections."""
+    """The number of running async tasks that may be using its connections."""
 
 
 _sync_thread = _SyncThread()
@@ -63,7 +63,7 @@ connection_created.connect(_connection_opened, dispatch_uid="mainspring.isolatio
 
 
 def expect_tasks() -> None:
-    """Say that tasks run in the calling thread from now on."""
+    """Register the calling thread as one that runs tasks."""
     thread = threading.get_ident()
     if thread not in _task_threads:
         _task_threads.add(thread)
@@ -72,7 +72,7 @@ def expect_tasks() -> None:
 
 
 def expect_no_tasks() -> None:
-    """Say that the calling thread, which ends, runs no more tasks."""
+    """Unregister the calling thread, which is about to end."""
     thread = threading.get_ident()
     _task_threads.discard(thread)
     _threads_with_connections.discard(thread)
@@ -89,29 +89,26 @@ def expect_connections() -> None:
 
 
 def prepare_connections(spared: str | None = None) -> None:
-    """Do :func:`tidy_connections` before a task, and notice what it changes in sessions."""
+    """Call :func:`tidy_connections` before a task, and track its changes to sessions."""
     tidy_connections(spared)
     watch_connections(spared)
 
 
 def watch_connections(spared: str | None = None) -> None:
-    """Notice from now on what statements change in the sessions of open connections."""
+    """Start to track the changes that statements make to sessions of open connections."""
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None and connection.alias != spared:
             sessions.watch(connection)
 
 
 def expect_no_changes(alias: str) -> None:
-    """Have :func:`has_changes` tell of what statements change from now on."""
+    """Start to track changes for :func:`has_changes`."""
     if (watch := sessions.watch_of(connections[alias])) is not None:
         watch.change = ""
 
 
 def has_changes(alias: str) -> bool:
-    """Return True if a statement has changed the session, be it until the transaction ends.
-
-    Or if a cursor is still in use.
-    """
+    """Return True if a statement has changed the session or transaction, or a cursor is in use."""
     watch = sessions.watch_of(connections[alias])
     return watch is not None and (watch.change != "" or watch.has_cursors)
 
@@ -125,17 +122,17 @@ def has_session_changes(alias: str) -> bool:
 def tidy_connections(
     spared: str | None = None, *, keeps: bool = False, is_shared: bool = False
 ) -> None:
-    """Put the calling thread's connections into the state in which the next task expects them.
+    """Restore the calling thread's connections to their initial state.
 
     Transactions that were left open are rolled back, cursors closed. A connection is closed if it
     is broken, if it is too old, or if statements have changed its session. ``spared`` is the alias
-    of one that is not to be touched. With ``keeps``, between two calls of a row of a map, age does
-    not matter. With ``is_shared``, where other tasks are using the connections, only transactions
-    and broken connections do.
+    of a connection to leave alone. With ``keeps``, between two calls of a row of a map, age does
+    not matter. With ``is_shared``, while other tasks use the connections, only transactions
+    and broken connections matter.
     """
     for connection in connections.all(initialized_only=True):
         if not is_shared:
-            connection.queries_log.clear()  # those of DEBUG, as between requests
+            connection.queries_log.clear()  # logged with DEBUG; cleared as between requests
         if connection.alias == spared:
             continue
         if connection.connection is not None and sessions.is_lost(connection):
@@ -151,7 +148,7 @@ def tidy_connections(
             _abandon(connection)
         elif connection.connection is not None and not is_shared:
             _end_session(connection)
-        # What a task has broken, a driver may even refuse to close: then it is let go.
+        # A driver may even refuse to close a broken connection: then it is dropped.
         with suppress(Error):
             _close_if_needed(connection, keeps or is_shared)
         if not (keeps or is_shared):
@@ -161,8 +158,8 @@ def tidy_connections(
 def close_connections(spared: str | None = None) -> None:
     """Close the calling thread's connections, as a driver may have been interrupted.
 
-    But for that of the ``spared`` alias. What Django knows of such a connection need not be so: it
-    may be in a transaction, or wait for an answer.
+    The connection of the ``spared`` alias stays open. Django's view of the others may be wrong:
+    they may be in a transaction, or wait for an answer.
     """
     for connection in connections.all(initialized_only=True):
         if connection.alias != spared:
@@ -173,20 +170,20 @@ def _drop(connection: Any) -> None:
     raw = connection.connection
     if connection.vendor == "sqlite":
         with suppress(Exception):
-            raw.rollback()  # as long as a statement is alive, to close it does not end that
+            raw.rollback()  # closing does not end the transaction while a statement is open
     elif raw is not None:
         with suppress(Exception):
             if connection.vendor == "postgresql" and raw.info.transaction_status == _ACTIVE:
                 _stop_statement(raw)
         with suppress(Exception):
-            raw.close()  # a pool is to get it closed
+            raw.close()  # return it to the pool closed
     _forget_transaction(connection)
     with suppress(Exception):
         connection.close()
 
 
 def _stop_statement(raw: Any) -> None:
-    # The server does not notice that nobody waits for it any more.
+    # The server does not notice that no client waits for the statement.
     if hasattr(raw, "cancel_safe"):
         raw.cancel_safe(timeout=_LONGEST_CANCEL)
     else:  # psycopg2
@@ -194,7 +191,7 @@ def _stop_statement(raw: Any) -> None:
 
 
 def _end_session(connection: Any) -> None:
-    # Where statements have changed it: nothing else puts all of it back.
+    # If statements have changed the session: only closing restores all of it.
     if (watch := sessions.watch_of(connection)) is None:
         return
     watch.close_cursors()
@@ -207,7 +204,7 @@ def _end_session(connection: Any) -> None:
 def _close(connection: Any) -> None:
     with connection.wrap_database_errors:
         if connection.settings_dict["OPTIONS"].get("pool"):
-            connection.connection.close()  # or the pool would give the session to somebody else
+            connection.connection.close()  # or the pool would reuse the session
     connection.close()
 
 
@@ -221,7 +218,7 @@ def _close_if_needed(connection: Any, keeps: bool) -> None:
 
 
 async def atidy_connections(*, is_before: bool = False) -> None:
-    """Do :func:`tidy_connections` in the thread in which async tasks use the database.
+    """Call :func:`tidy_connections` in the thread in which async tasks use the database.
 
     ``is_before``: a task is about to begin.
     """
@@ -294,8 +291,8 @@ class Surroundings:
         self._categories = [*map(_locale_of, _CATEGORIES)]
 
     def restore(self) -> None:
-        """Put back the folder, umask, import path, recursion limit, locale and signals."""
-        dispositions.restore()  # first: what a task has left might hit us
+        """Restore the working folder, umask, import path, recursion limit, locale and signals."""
+        dispositions.restore()  # first, because a leftover timer or handler might interrupt us
         if sys.path != self._path:
             sys.path[:] = self._path
         os.umask(self._umask)
@@ -315,7 +312,7 @@ class Surroundings:
 def apart[**P, R](
     func: Callable[P, R], context: contextvars.Context, surroundings: Surroundings
 ) -> Callable[P, R]:
-    """Return ``func`` so that none of its calls finds what another one has left; 2 µs for each."""
+    """Return ``func`` wrapped so that its calls are isolated from each other; 2 µs for each."""
     copy, restore, thread = context.copy, surroundings.restore, threading.get_ident
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -88,16 +88,16 @@ class Keeper:
             raise
 
     def require_sound(self) -> None:
-        """Raise if an exchange has failed in this thread: what it had claimed, nobody runs."""
+        """Raise if an exchange has failed in this thread: its claimed jobs would never run."""
         if self._failure is not None:
-            raise RuntimeError("The keeper has failed while it claimed") from self._failure
+            raise RuntimeError("The keeper failed during a claim") from self._failure
 
     def _tick(self, now: int) -> None:
         worker = self._worker
         worker.storage.release_unanswered(worker.identity)
         worker.rows.tend(now, worker.is_stopping)
         finished_at = worker.holdings.oldest_finished_at()
-        # Long ago, or, where the clock was set back, to come.
+        # Overdue, or in the future because the clock was set back.
         is_old = finished_at is not None and abs(clock.now() - finished_at) > _SETTLE_AFTER
         if is_old or worker.holdings.settler.is_due:
             self._exchange(worker.settle)

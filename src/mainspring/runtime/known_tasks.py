@@ -36,8 +36,8 @@ class KnownTasks:
         get_results: Callable[[Sequence[str]], list[Job]],
         apart: Callable[[Func], Func],
     ) -> None:
-        """``get_results`` reads jobs: the store's verb. ``apart`` keeps calls of a function from
-        noticing each other.
+        """``get_results`` is the store's verb that reads jobs. ``apart`` isolates the calls of a
+        function from each other.
         """
         self._apart = apart
         self._get_results = get_results
@@ -84,7 +84,7 @@ class KnownTasks:
         return call._replace(func=partial(merge_rows, self._get_results, self.repeated(call)))
 
     def repeated(self, call: Call) -> Func:
-        """Return a task's function to be called several times in a row, without a job for each."""
+        """Return a task's function for several calls in a row, without a job for each."""
         return call.func if is_harmless(call.func) else self._apart(call.func)
 
     def call_of(self, path: str) -> Call:

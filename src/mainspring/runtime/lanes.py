@@ -68,9 +68,9 @@ class ThreadLane(Lane):
     def __init__(
         self, executor: Executor, done: Done, freed: Freed, threads: int, is_daemonic: bool = True
     ) -> None:
-        """``done`` takes each outcome; after it, ``freed`` is told that there is room for more.
+        """``done`` is called with each outcome, then ``freed``, as there is room for another job.
 
-        ``is_daemonic`` of its threads, which those inherit that tasks start.
+        ``is_daemonic`` applies to its threads. Threads that tasks start inherit it.
         """
         self.waiting = Waiting()
         self.size = threads
@@ -114,7 +114,7 @@ class ThreadLane(Lane):
                 if outcome is not None:
                     self._done(outcome)
                 del outcome
-            del job  # the thread may wait for the next one for long
+            del job  # the thread may wait long for the next job
             with self._lock:
                 self._running -= 1
             self._freed()
@@ -204,9 +204,9 @@ class AsyncLane(Lane):
             self._loop.call_soon_threadsafe(self._loop.stop)
 
     def end_here(self) -> None:
-        """Have this process, which a task has forked, end when its loop would do the next thing.
+        """End this process, which a task has forked, before the next step of its event loop.
 
-        It shares the loop's descriptors with the parent: to close them would end the parent's loop.
+        It shares the loop's descriptors with the parent: closing the loop would break the parent's.
         """
         self._is_child = True
         if self._loop is not None:
@@ -234,7 +234,7 @@ class AsyncLane(Lane):
                 job = self._waiting.popleft()
             except IndexError:  # released just now
                 return
-            # Not by the loop's factory for tasks, which some task may have replaced.
+            # Not with the loop's task factory, which a task may have replaced.
             task = asyncio.Task(self._work(job), loop=loop, context=self._context.copy())
             self._running.add(task)
             task.add_done_callback(partial(self._finished, job))

@@ -57,7 +57,7 @@ class Leaving:
             if not thread.daemon and thread is not threading.main_thread()
         ]
         logger.warning(
-            "Worker %s ends without waiting any longer for %s",
+            "Worker %s ends and no longer waits for %s",
             self._worker_id,
             f"the threads {', '.join(threads)}" if threads else "its exit handlers",
             extra={"worker_id": self._worker_id},

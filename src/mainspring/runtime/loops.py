@@ -54,7 +54,7 @@ class Loops:
             Pruner(storage, options.result_ttl),
             Vacuumer(storage),
         ]
-        if not worker.options.drain:  # or it would not come to an end
+        if not worker.options.drain:  # or the worker would never drain
             loops.append(Scheduler(backend, schedules_to_load(backend)))
         self.maintenance = Maintenance(loops, storage.close_thread)
         self._pulse = Maintenance(
@@ -62,7 +62,7 @@ class Loops:
         )
 
     def _look_at_maps(self) -> None:
-        # A worker that has died may have settled the last row of one, and not come to its end.
+        # A dead worker may have settled the last row of a map without finishing the map.
         self.finisher.look_at_all()
         self.maintenance.hurry(self.finisher)
 
@@ -72,6 +72,6 @@ class Loops:
         self.maintenance.start()
 
     def stop(self) -> None:
-        """Stop both after their present steps, for which it waits up to a second."""
+        """Stop both after their current steps; wait up to a second for these."""
         self.maintenance.stop(_PATIENCE)
         self._pulse.stop(_PATIENCE)

@@ -38,8 +38,8 @@ def forget(identity: str, lost: LostWorker) -> None:
 
 
 def _lost_or_unknown(board: Board) -> LostWorker:
-    # Where the journal is of an older version, or damaged, all that is known is that the process is
-    # dead: any of its jobs may have been started.
+    # If the journal is of an older version, or damaged, we only know that the process is dead: any
+    # of its jobs may have been started.
     if board.format == FORMAT:
         try:
             return _lost(board)
@@ -72,7 +72,7 @@ def _lost(board: Board) -> LostWorker:
 
 
 def _moments(started: Mapping[str, Started]) -> dict[str, int]:
-    now = clock.now()  # later, or before the first one, no moment that is not damaged can be
+    now = clock.now()  # any later time in the journal, or one before the first job, is damaged
     return {job_id: min(max(one.at, 0), now) for job_id, one in started.items()}
 
 

@@ -13,7 +13,7 @@ from mainspring.core.jobs import Job, Outcome
 from mainspring.exceptions import StoreLocked
 from mainspring.maintenance.apart import Apart
 
-_MOST: Final = 20  # maps seen to at a time: each takes one round trip, and mostly no more
+_MOST: Final = 20  # maps finished at a time: each usually takes one round trip
 
 
 class Maps:
@@ -26,7 +26,7 @@ class Maps:
         self._each = Apart("Map")
 
     def claimed(self, jobs: Sequence[Job]) -> None:
-        """Take note of jobs that were claimed. Raises ``Unreadable``, before it has noted any."""
+        """Record claimed jobs. Raises ``Unreadable`` before it has recorded any."""
         found = [
             (job.id, spec.map_id)
             for job in jobs
@@ -59,13 +59,13 @@ class Maps:
 
     @property
     def has_ended(self) -> bool:
-        """Whether any map may have come to an end that nobody has seen to yet."""
+        """Return True if a map may have ended and is not finished yet."""
         return bool(self._ended)
 
     def finish_ended(self, storage: Storage) -> None:
-        """Bring some of the maps that may have come to their end a step further.
+        """Advance some of the maps that may have ended by one step.
 
-        Others have their turn next time. Raises ``StoreUnavailable``.
+        The next call continues with the others. Raises ``StoreUnavailable``.
         """
         ended = self.take_ended(_MOST)
         try:
@@ -77,7 +77,7 @@ class Maps:
             self._ended.update(ended)
 
     def take_ended(self, most: int) -> list[str]:
-        """Return up to ``most`` maps of which this worker has no more rows, each once.
+        """Return up to ``most`` maps of which this worker holds no more rows, each once.
 
         Where it claims more of them in the same go as it settles the last ones, none is taken.
         """

@@ -30,7 +30,7 @@ class WorkerOptions:
     """Seconds that running tasks have to finish when the worker is to stop."""
 
     is_daemonic: bool = True
-    """Whether the process may end while threads that tasks have started run."""
+    """True if the process may end while threads started by tasks are running."""
 
     def draw_max_tasks(self) -> int:
         """Return after how many tasks a process is replaced; not all processes at once."""

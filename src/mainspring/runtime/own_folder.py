@@ -1,7 +1,7 @@
-"""The folder in which the workers of one user and machine leave what others read: their boards.
+"""The folder with the boards of all workers of one user and machine.
 
-It lies in the temporary folder, where everybody can make a folder of any name first. So one that is
-not the user's own is left alone, and another one taken.
+It is in the temporary folder, where another user can create a folder of that name first. A folder
+that does not belong to this user is left alone, and another one is used.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ _told: set[Path] = set()
 
 
 def folder() -> Path:
-    """Return the folder of this user; makes it if there is none. Raises ``OSError``."""
+    """Return the folder of this user, and create it if necessary. Raises ``OSError``."""
     usual = _usual()
     with suppress(FileExistsError):  # a file, or a link that leads nowhere
         usual.mkdir(mode=0o700, exist_ok=True)
@@ -30,13 +30,13 @@ def folder() -> Path:
 
 
 def folders() -> list[Path]:
-    """Return all folders that may be this user's; those who start at once may make two."""
+    """Return all folders of this user: workers that start at the same time may create two."""
     usual = _usual()
     return [usual] if _is_ours(usual) else _others(usual)
 
 
 def digest(identity: str) -> str:
-    """Return what stands in the names of files that belong to a store."""
+    """Return the part of file names that identifies a store."""
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
@@ -49,7 +49,7 @@ def _others(usual: Path) -> list[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    # Whether it is a folder of this user, and nobody else can write to it.
+    # True if it is a folder of this user that no other user can write to.
     try:
         status = path.lstat()
     except OSError:
@@ -62,7 +62,7 @@ def _tell(usual: Path) -> None:
     if usual not in _told:
         _told.add(usual)
         logger.warning(
-            "%s is not a folder that only this user can write to; another one is used instead. "
+            "%s is not a folder that only this user can write to; using another one instead. "
             "Remove it, or set TMPDIR to a folder of this user's own",
             usual,
             extra={"folder": str(usual)},

@@ -64,7 +64,7 @@ class ProcessPool:
         try:
             self._supervisor = fork(partial(self._supervise, os.getpid()))
         except OSError as error:  # too many processes, or too little memory, for now
-            logger.error(  # noqa: TRY400 # one line says it all
+            logger.error(  # noqa: TRY400 # one line is enough
                 "The processes of TASKS[%r] cannot be started for now: fork() failed: %s",
                 self._alias,
                 error,
@@ -72,7 +72,7 @@ class ProcessPool:
             )
 
     def _supervise(self, parent: int) -> NoReturn:
-        gc.freeze()  # what the parent has made is no garbage of ours, and is not to be looked at
+        gc.freeze()  # do not collect the objects of the parent
         forget_exit_handlers()
         self.storage.close_thread()
         self.storage.end_process_with_it()
@@ -89,7 +89,7 @@ class ProcessPool:
                 self._start()
 
     def _wait(self) -> bool:
-        # Wait until the supervisor has died; False if it was to end.
+        # Wait until the supervisor has died. Return False if it was asked to end.
         with suppress(ChildProcessError):  # somebody else waits for all children
             os.waitid(os.P_PID, self._supervisor, os.WEXITED | os.WNOWAIT)
         with self._lock:  # until here, nobody else can have got its number

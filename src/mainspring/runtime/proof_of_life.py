@@ -1,9 +1,9 @@
-"""Proof of life: a lock on a file that a process holds for as long as it lives, and no longer.
+"""Proof of life: a file lock that a process holds for exactly as long as it lives.
 
-A POSIX record lock would end whenever the process closes any descriptor of the file, as a task does
-that reads whatever lies in the temporary folder. So the lock belongs to an open file description of
-its own: on Linux it keeps out POSIX record locks, too, which older versions hold; elsewhere it is
-that of ``flock()``. Children that a task forks close it, or they would hold it as well.
+A POSIX record lock ends when the process closes any descriptor of the file, for example in a task
+that reads all files of the temporary folder. Therefore the lock belongs to an open file
+description. On Linux it also conflicts with POSIX record locks, which older versions hold;
+elsewhere it is that of ``flock()``. Children that a task forks close it, or they would hold it as well.
 """
 
 import fcntl
@@ -22,9 +22,9 @@ _held: set[int] = set()
 
 
 def hold(path: Path) -> int:
-    """Lock a file for as long as this process lives; return the descriptor that does so.
+    """Lock a file for as long as this process lives; return the descriptor of the lock.
 
-    Raises ``OSError`` if another one has done that.
+    Raises ``OSError`` if another process holds the lock.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -37,14 +37,14 @@ def hold(path: Path) -> int:
 
 
 def let_go(descriptor: int) -> None:
-    """End what :func:`hold` began; does nothing in a child process, which has not got it."""
+    """Release the lock of :func:`hold`. Does nothing in a child process, which does not hold it."""
     if descriptor in _held:
         _held.discard(descriptor)
         os.close(descriptor)
 
 
 def is_over(descriptor: int) -> bool:
-    """Whether nobody holds an open file; if so, nobody else is told that until it is closed."""
+    """Return True if no process held the lock; this one then holds it until the file is closed."""
     try:
         _lock(descriptor)
     except OSError:

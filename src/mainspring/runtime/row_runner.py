@@ -52,7 +52,7 @@ class _Work(NamedTuple):
     """What is the same for all calls of a row."""
 
     func: Callable[..., Any]
-    """Called once for each item, in such a way that no call notices another."""
+    """Called once for each item, isolated from the other calls."""
     policy: Policy
     spec: Spec
 
@@ -70,7 +70,7 @@ class _Raised(NamedTuple):
     was_told: bool
     """Whether somebody had told the call to end."""
     has_returned: bool = False
-    """Whether all calls have returned nevertheless: the last one has swallowed what it was told."""
+    """True if all calls returned anyway: the last one swallowed the exception."""
 
 
 class RowRunner:
@@ -107,7 +107,7 @@ class RowRunner:
         None where its calls came to different ends, which are settled then.
         """
         if has_connections():
-            self._executor.commit()  # others' transaction, which this row is not to write in
+            self._executor.commit()  # end the others' transaction, which this row must not write in
             prepare_connections()
         started_at = clock.now()
         self._board.start(job.id, started_at, ticks(), policy.timeout or 0)
@@ -132,7 +132,7 @@ class RowRunner:
         return None
 
     def _tidy(self, *, keeps: bool = True) -> None:
-        # After what may have been interrupted as it was tidying up by itself.
+        # After code that may have been interrupted while it was tidying up.
         self._surroundings.restore()
         if has_connections():
             tidy_connections(keeps=keeps)

@@ -71,10 +71,10 @@ def encode_values(
 
 
 def joined(ends: Iterable[End], max_bytes: int) -> list[End]:
-    """Return them with what was returned one after the other in one, up to so many bytes.
+    """Return the outcomes, with consecutive return values merged up to a number of bytes.
 
-    What takes more, and more than a megabyte, becomes several rows: a store takes what is as large
-    as the value of a single call may be.
+    Larger values become several rows if they exceed a megabyte: a store accepts rows that are as
+    large as the value of a single call may be.
     """
     most = max(max_bytes, _MEGABYTE)
     found: list[End] = []

@@ -1,4 +1,4 @@
-"""The metadata of the calls that run in this process: kept for them, and saved at their end."""
+"""The metadata of the calls that run in this process, saved when they end."""
 
 import asyncio
 import logging
@@ -24,17 +24,17 @@ _MOST_CANCELS: Final = 100  # of the asyncio task, while metadata is saved
 
 
 class RunningNotes:
-    """Those of the calls that take their context."""
+    """The metadata of the calls that take their context."""
 
     def __init__(self, storage: Storage, guard: Guard, max_payload: int) -> None:
         self.by_job: dict[str, Notes] = {}
-        """Of what runs, for its progress to be saved."""
+        """The metadata of all running calls, for saving their progress."""
         self._storage = storage
         self._guard = guard
         self._max_payload = max_payload
 
     def new(self, job: Job, within: "Within | None" = None) -> Notes:
-        """Return what a call that starts notes down in; saved together with what it is within."""
+        """Return the metadata of a starting call, saved in the transaction ``within``, if any."""
         saves = self._storage.save_metadata if within is None else within.save
 
         def save(metadata: bytes | None) -> None:
@@ -46,24 +46,24 @@ class RunningNotes:
         return notes
 
     def renew(self) -> None:
-        """Have a process that a call has forked save them, too, whoever held their locks."""
+        """Reset the locks in a process that a call has forked, so that it can save metadata."""
         for notes in self.by_job.values():
             notes.renew(threading.Lock())
 
     def forget(self, job: Job) -> None:
-        """Save nothing of a call."""
+        """Discard the unsaved metadata of a call."""
         self.by_job.pop(job.id, None)
 
     def end(self, job: Job) -> Job:
-        """Save what a call that returned has noted down; return the job with it.
+        """Save the metadata of a call that returned; return the job with it.
 
-        Raises ``TypeError`` or ``ValueError`` where that is not JSON.
+        Raises ``TypeError`` or ``ValueError`` if it is not JSON.
         """
         return self._end(job, StoreUnavailable)
 
     def end_failed(self, job: Job) -> Job:
-        """Save what a call that failed has noted down; return the job with it."""
-        # What is not JSON is not worth a word more than the task's own error.
+        """Save the metadata of a call that failed; return the job with it."""
+        # Metadata that is not JSON must not hide the task's own error.
         return self._end(job, (StoreUnavailable, TypeError, ValueError))
 
     def _end(self, job: Job, borne: type[Exception] | tuple[type[Exception], ...]) -> Job:
@@ -83,7 +83,7 @@ class RunningNotes:
         return job._replace(metadata=notes.saved)
 
     async def aend(self, job: Job) -> Job:
-        """See :meth:`end`; done however often the asyncio task is cancelled meanwhile."""
+        """See :meth:`end`; completes even if the asyncio task is cancelled meanwhile."""
         return await self._aend(job, self.end)
 
     async def aend_failed(self, job: Job) -> Job:

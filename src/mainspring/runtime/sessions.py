@@ -1,7 +1,7 @@
-"""Sessions: notices what a task's statements leave in its database session.
+"""Detect what a task's statements leave behind in its database session.
 
-Rolling back ends transactions, and what lasts as long as they do. Settings, temporary tables,
-advisory locks and the like last as long as the session, which ends with its connection.
+A rollback ends the transaction and its settings. Other settings, temporary tables, advisory locks
+and the like last as long as the session, which ends with its connection.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from weakref import WeakKeyDictionary, WeakSet
 
 type Change = Literal["", "transaction", "session"]
-"""How long what a statement changes will last: "" if it changes nothing but rows."""
+"""How long the effect of a statement lasts; "" if it only changes rows."""
 
 _WORDS: Final = """
 ATTACH DECLARE DETACH DISCARD DO FLUSH HANDLER LISTEN LOAD PRAGMA PREPARE RESET SET USE XA"""
@@ -25,7 +25,7 @@ _NO_TRANSACTION: Final = (0, 4)  # libpq's PQTRANS_IDLE, and PQTRANS_UNKNOWN of 
 
 
 def change_of(sql: str, vendor: str) -> Change:
-    """Return how long what a statement changes will last, as far as its text shows."""
+    """Return how long the effect of a statement lasts, judged by its text."""
     if ";" in sql:
         changes = {_change_of(one, vendor) for one in sql.split(";")}
         return "session" if "session" in changes else max(changes)
@@ -57,18 +57,18 @@ def _change_by_call(text: str) -> Change:
 
 
 class Watch:
-    """Looks at the statements of one connection; among its ``execute_wrappers``."""
+    """Watches the statements of one connection, as one of its ``execute_wrappers``."""
 
     def __init__(self, connection: Any) -> None:
         self.change: Change = ""
-        """The most that any statement has changed since the session was as it is to be."""
+        """The longest effect of any statement since the watch began."""
         self._vendor = connection.vendor
         self._cursors: WeakSet[Any] = WeakSet()
 
     def __call__(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
     ) -> Any:
-        """Execute a statement, and note what it changes."""
+        """Execute a statement, and record how long its effect lasts."""
         if self.change != "session":
             change: Change = change_of(sql, self._vendor) if type(sql) is str else "session"
             self.change = self.change if change == "" else change
@@ -78,11 +78,11 @@ class Watch:
 
     @property
     def has_cursors(self) -> bool:
-        """Whether cursors are still referred to: somebody may be in the midst of reading."""
+        """Return True if cursors are still referenced, and so may still be read."""
         return len(self._cursors) > 0
 
     def close_cursors(self) -> None:
-        """Close the cursors that are still referred to, as they may hold locks."""
+        """Close the cursors that are still referenced, as they may hold locks."""
         for cursor in list(self._cursors):
             with suppress(Exception):  # as the connection may be gone; it is looked at next
                 cursor.close()
@@ -93,7 +93,7 @@ _watches: WeakKeyDictionary[Any, Watch] = WeakKeyDictionary()
 
 
 def watch(connection: Any) -> None:
-    """Look at the statements of a connection from now on; its session is as it is to be."""
+    """Watch the statements of a connection, whose session is in its initial state."""
     found = _watches.get(connection)
     if found is None:
         found = _watches[connection] = Watch(connection)
@@ -103,22 +103,22 @@ def watch(connection: Any) -> None:
 
 
 def watch_of(connection: Any) -> Watch | None:
-    """Return what looks at a connection's statements; None if nothing does."""
+    """Return the watch on a connection's statements, or None."""
     return _watches.get(connection)
 
 
 def unwatch(connection: Any) -> None:
-    """Look at a connection's statements no more."""
+    """Stop watching a connection's statements."""
     with suppress(KeyError, ValueError):
         connection.execute_wrappers.remove(_watches[connection])
 
 
 def is_lost(connection: Any) -> bool:
-    """Return True if the driver's connection was closed where Django did not see it."""
+    """Return True if the driver's connection was closed without Django's knowledge."""
     raw = connection.connection
     if connection.vendor == "sqlite":
         try:
-            raw.total_changes  # noqa: B018 # what a closed one does not tell
+            raw.total_changes  # noqa: B018 # raises on a closed connection
         except Exception:  # noqa: BLE001
             return True
         return False
@@ -128,7 +128,7 @@ def is_lost(connection: Any) -> bool:
 
 
 def is_in_transaction(connection: Any) -> bool:
-    """Return True if a connection is in a transaction, be it one that Django did not begin."""
+    """Return True if a connection is in a transaction, even one that Django did not begin."""
     if connection.in_atomic_block:
         return True
     raw = connection.connection

@@ -1,4 +1,4 @@
-"""Settles for one worker, so that an outcome that cannot be stored keeps no other waiting."""
+"""Settle for one worker, so that an outcome that cannot be stored does not delay others."""
 
 import logging
 import time
@@ -14,27 +14,27 @@ from mainspring.runtime.telling import Telling
 logger = logging.getLogger("mainspring")
 
 _LOOK_EVERY: Final = 0.5  # seconds between looks whether a lock is gone
-_FIRST_PAUSE: Final = 1.0  # seconds after which an outcome that failed alone is tried again
+_FIRST_PAUSE: Final = 1.0  # seconds until an outcome that failed alone is retried
 _LONGEST_PAUSE: Final = 30.0
-_PATIENCE: Final = 3  # settles of all together that may fail, one after the other
-_MOST_ALONE: Final = 4  # outcomes that fail alone, with no other stored, until it is the store
+_PATIENCE: Final = 3  # failed settles in a row before outcomes are settled one by one
+_MOST_ALONE: Final = 4  # outcomes that fail alone, with none stored, before the store is blamed
 
 
 class _Aside(NamedTuple):
-    """An outcome that is tried again later."""
+    """An outcome to retry later."""
 
     outcome: Outcome
     pause: float
-    """Seconds from the last try; 0 where it is looked for the lock alone."""
+    """Seconds since the last try; 0 if only the lock is checked."""
     at: float
-    """When to try again, by ``time.monotonic()``."""
+    """The time of the next try, by ``time.monotonic()``."""
 
 
 class Settled(NamedTuple):
-    """What an exchange did."""
+    """The result of an exchange."""
 
     outcomes: Sequence[Outcome]
-    """Those that are done with: stored, or dropped."""
+    """The outcomes that were stored or dropped."""
     lost_ids: Sequence[str]
     jobs: list[Job]
 
@@ -42,13 +42,13 @@ class Settled(NamedTuple):
 class Settler:
     """Exchanges with the store; one thread at a time.
 
-    What is locked by others is set aside and tried again; so is what fails for a reason that
-    nobody knows, while others are stored. What the store refuses has failed, with its reason.
+    An outcome whose row is locked is set aside and retried. So is one that fails for an unknown
+    reason while others are stored. If the store refuses an outcome, its call fails with the reason.
     """
 
     def __init__(self, storage: Storage, identity: Worker, telling: Telling) -> None:
         self.left: list[Outcome] = []
-        """After an exchange that raised: what is to be given to it again."""
+        """After an exchange that raised: the outcomes to pass to the next one."""
         self._storage = storage
         self._identity = identity
         self._telling = telling
@@ -62,7 +62,7 @@ class Settler:
 
     @property
     def is_due(self) -> bool:
-        """Whether something that was set aside is to be tried again now."""
+        """Return True if an outcome that was set aside is due."""
         if not (self._aside or self._done or self._unreleased):
             return False
         is_due = bool(self._done) or time.monotonic() >= self._next_at
@@ -73,7 +73,7 @@ class Settler:
     ) -> Settled:
         """Settle and claim; see :meth:`Storage.settle_and_claim`.
 
-        Raises ``StoreUnavailable`` where the store can do nothing for now; then :attr:`left` has
+        Raises ``StoreUnavailable`` if the store cannot be used; then :attr:`left` has
         the outcomes that are neither stored nor set aside.
         """
         self.left = finished
@@ -112,7 +112,7 @@ class Settler:
         return self._storage.find_locked([one.id for one in found]) if found else set()
 
     def _set_locked_aside(self) -> bool:
-        # Whether there was anything to set aside, so that the others may pass.
+        # Return True if locked outcomes were set aside, so that the others can be settled.
         locked = self._locked(self.left)
         self._choose(self.left, locked)
         return bool(locked)
@@ -134,7 +134,7 @@ class Settler:
         self._next_at = min(self._next_at, at)
 
     def _take_back(self) -> None:
-        # While others hold locks, look before each settle, as waiting for them would take a second.
+        # While rows are locked, check before each settle, as waiting for a lock takes a second.
         now, known = time.monotonic(), {outcome.id for outcome in self.left}
         due = [one for one in self._aside.values() if one.at <= now]
         waiting = [one.outcome for one in due if not (one.pause or one.outcome.id in known)]
@@ -148,9 +148,9 @@ class Settler:
         self._next_at = min((one.at for one in self._aside.values()), default=float("inf"))
 
     def release(self, jobs: Sequence[Job]) -> list[Job]:
-        """Give back jobs, and those of earlier calls that were locked; return which of them are.
+        """Release jobs, and earlier ones that were locked; return those that are locked.
 
-        Raises ``StoreUnavailable``; then ``jobs`` are to be given to it again.
+        Raises ``StoreUnavailable``; then pass ``jobs`` again.
         """
         wanted = [*self._unreleased, *jobs]
         locked = self._locked(wanted) if self._unreleased else set()
@@ -170,13 +170,13 @@ class Settler:
 
     @property
     def is_release_due(self) -> bool:
-        """Whether jobs that were locked are to be released now."""
+        """Return True if the release of locked jobs is due."""
         return bool(self._unreleased) and time.monotonic() >= self._release_at
 
     # One by one
 
     def _settle_apart(self) -> None:
-        # By halves, until those that cannot be stored stand alone.
+        # Halve the batch until the outcomes that cannot be stored are alone.
         self._set_locked_aside()
         parts, alone, has_stored = [self.left] if self.left else [], 0, False
         while parts:
@@ -211,7 +211,7 @@ class Settler:
         self._lost += lost
 
     def _settle_one(self, outcome: Outcome, pause: float) -> bool:
-        # Settle it, or what says why that cannot be, or set it aside; whether it was settled.
+        # Settle it, or a failure with the reason, or set it aside. Return True if it was settled.
         try:
             lost = self._storage.settle(self._identity, [outcome])
         except StoreLocked:
@@ -249,7 +249,7 @@ class Settler:
         return False
 
     def _require_use(self, outcome: Outcome) -> None:
-        # Raise if the store cannot be used at all: then the outcome waits with all others.
+        # Raise if the store cannot be used at all: then the outcome is kept with all others.
         try:
             self._storage.leases()
         except StoreUnavailable:

@@ -1,8 +1,8 @@
-"""What the workers of a machine have seen of leases, kept for those that come after them.
+"""Keep what the workers of a machine have seen of leases, for later workers.
 
-A lease has ended when it was seen unrenewed for as long as it lasts, and a process may not live for
-so long: with ``--max-tasks``, or where workers are started now and then with ``--drain``. So each
-look is written to a small file beside the boards.
+A lease has expired when it was seen unrenewed for its whole duration. A process may not live that
+long, with ``--max-tasks`` or with occasional ``--drain`` workers. Therefore each look is written to
+a small file beside the boards.
 """
 
 import os
@@ -27,10 +27,10 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class SightingsFile:
-    """The file of one store; nothing raises where it cannot be read or written."""
+    """The file of one store. Never raises if it cannot be read or written."""
 
     def __init__(self, identity: str, worker_id: str, renewed_at: Callable[[], float]) -> None:
-        """``identity`` is that of the store.
+        """``identity`` identifies the store.
 
         ``renewed_at`` returns when this worker, whose own lease is of no interest to it, had
         renewed it last, by ``time.monotonic()``.
@@ -40,7 +40,7 @@ class SightingsFile:
         self.renewed_at = renewed_at
 
     def read(self) -> Sightings | None:
-        """Return what was seen, by ``time.monotonic()``; None if nothing was since the boot."""
+        """Return the sightings, by ``time.monotonic()``; None if there are none since boot."""
         try:
             number, boot, looked_at, renewed_at, rows = _decode(self._path().read_bytes())
             if number > _FORMAT or boot != _boot():
@@ -51,7 +51,7 @@ class SightingsFile:
             return None
 
     def write(self, seen: Sightings) -> None:
-        """Keep what was seen; where this worker is the only one, nothing is kept."""
+        """Store the sightings, unless this worker is the only one."""
         rows: list[Any] = [
             [*lease, since]
             for lease, since in seen.since.items()
@@ -63,7 +63,7 @@ class SightingsFile:
                 path.unlink(missing_ok=True)
                 return
             written = codec.encode([_FORMAT, _boot(), seen.looked_at, seen.renewed_at, rows])
-            # At once, so that nobody reads half of it.
+            # Atomically, so that no process reads a partial file.
             new = path.with_name(f"{path.name}-{os.getpid()}")
             try:
                 new.write_bytes(written)
@@ -73,7 +73,7 @@ class SightingsFile:
                 raise
 
     def forget(self) -> None:
-        """Have those that come watch anew."""
+        """Make later processes restart their watch."""
         self.write(Sightings(_NOTHING, 0.0, 0.0))
 
     def _path(self) -> Path:
@@ -85,8 +85,8 @@ _NOTHING: Final[Mapping[Lease, float]] = {}
 
 @cache
 def _boot() -> str:
-    # Since when the stopwatch runs. Where the system does not tell, by the clock, to some minutes:
-    # if that is set, leases are watched anew.
+    # The time of the boot. If the system does not say, computed from the clock, to some minutes: if
+    # the clock is set, the watch on leases restarts.
     try:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The standard streams of a worker that was started without some, as daemons are."""
+"""Open missing standard streams, as in a worker started by a daemon manager."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ _STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def open_missing() -> list[str]:
-    """Open the standard descriptors that are closed, and streams that Python has none for.
+    """Open the standard descriptors and Python streams that are closed.
 
-    Return the names of these streams. They lead to ``/dev/null``. Else the next files to be opened
-    would take these numbers, and get whatever is printed.
+    Return the names of these streams. They lead to ``/dev/null``. Otherwise the next
+    opened files would get these descriptors, and receive printed output.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < len(_STREAMS):
         os.set_inheritable(descriptor, True)

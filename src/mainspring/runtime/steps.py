@@ -18,7 +18,7 @@ class Steps:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._told: BaseException | None = None
-        # What was raised last: its class, its arguments, and, while the coroutine handles it, that.
+        # The last exception raised: class, arguments and, while it is handled, the exception.
         self._kind: type[BaseException] | None = None
         self._args: tuple[Any, ...] = ()
         self._raised: ref[BaseException] | None = None
@@ -27,8 +27,8 @@ class Steps:
     def tell(self, error: BaseException) -> None:
         """Have ``error`` raised where the coroutine awaits; from any thread.
 
-        What awaits there takes it for a cancellation, too: a task group ends its tasks. Does
-        nothing while the coroutine still handles what it was told before.
+        Code that awaits there sees a cancellation: a task group ends its tasks. Does nothing while
+        the coroutine still handles an earlier exception.
         """
         self._loop.call_soon_threadsafe(self._interrupt, error)
 
@@ -62,7 +62,7 @@ class Steps:
             raise self._kind(*self._args) from cancelled  # which something has put in its place
         except BaseExceptionGroup as group:
             # Before Python 3.13, a task group takes it for an error of its own.
-            # A lambda: 3.12 takes no bound method.
+            # A lambda, because Python 3.12 does not accept a bound method.
             if self._kind is None or group.subgroup(lambda one: self._is_another(one)):  # noqa: PLW0108
                 raise
             raise self._kind(*self._args) from None
@@ -84,7 +84,7 @@ class Steps:
 
 
 def _as_cancellation(kind: type[BaseException]) -> type[BaseException]:
-    # The same class for everybody but asyncio and its like, which clean up when they are cancelled.
+    # The same class for all code but asyncio and similar, which clean up when cancelled.
     found = _cancellations.get(kind)
     if found is None:
         found = _cancellations[kind] = _new_cancellation(kind)

@@ -67,7 +67,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until stopped or drained; return the exit status.
 
-        The signal handlers of the process are as before then.
+        Then the signal handlers of the process are restored.
         """
         woken_by = self._catch_signals()
         try:
@@ -102,7 +102,7 @@ class Supervisor:
     # Signals
 
     def _catch_signals(self) -> int:
-        # Returns the descriptor that signals were written to before.
+        # Return the previous wakeup descriptor.
         for descriptor in self._wakeup:
             os.set_blocking(descriptor, False)
         woken_by = signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
@@ -209,7 +209,7 @@ class Supervisor:
         worker = new_worker()
         try:
             board = Board.create(identity, worker.id)
-        except OSError as error:  # the disk is full, for one
+        except OSError as error:  # for example, the disk is full
             self._starts.append(self._again_at(error))
             return
 
@@ -222,14 +222,14 @@ class Supervisor:
             self._starts.append(self._again_at(error))
             return
         self._children[pid] = _Child(board, time.monotonic())
-        if self._stop_by is not None:  # stopped since, before the child could be told
+        if self._stop_by is not None:  # stopped before the child could be signalled
             os.kill(pid, STOP)
 
     def _again_at(self, error: OSError) -> float:
-        # Say why a process could not be started, and return when to try again.
+        # Log why a process could not be started; return the time of the next try.
         self._failures = max(self._failures, _FORGIVEN) + 1
         pause = self._backoff()
-        logger.error("No process can be started: %s. It is tried again in %g s", error, pause)
+        logger.error("No process can be started: %s. Retrying in %g s", error, pause)
         return time.monotonic() + pause
 
     def _start_watcher(self, watch_files: Callable[[], NoReturn]) -> None:
@@ -248,7 +248,7 @@ class Supervisor:
             raise
 
     def _reap(self) -> None:
-        # Others' children are not ours to wait for, except where nobody else would.
+        # Do not wait for children of other code, unless nobody else would.
         for pid in [self._watcher, *self._children]:
             if not pid or (status := status_of(pid)) is None:
                 continue

@@ -59,7 +59,7 @@ class TaskSignals:
         except BaseException as raised:  # noqa: BLE001
             self.tell_ended(job, outcome, raised)
         finally:
-            del error  # whose traceback has this frame now
+            del error  # its traceback now refers to this frame
 
     def running(self, job: Job, started_at: int) -> TaskResult[Any]:
         """Return the result of a call that starts."""
@@ -130,7 +130,7 @@ def _details(
 def _log_receiver(job: Job, error: BaseException) -> None:
     # send_robust() itself logs an Exception; this is for what is none.
     logger.error(
-        "Telling how a task ended raised",
+        "A receiver of a task's signal raised",
         exc_info=error,
         extra={"task_id": job.id, "task_path": job.task_path},
     )

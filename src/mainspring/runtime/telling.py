@@ -37,20 +37,20 @@ class Telling:
             )
 
     def outcome_locked(self, task_id: str) -> None:
-        """Say that an outcome waits for the end of another transaction."""
+        """Log that an outcome waits for another transaction."""
         logger.warning(
-            "Task id=%s has an outcome that cannot be stored yet, as another transaction has "
-            "locked its row; worker %s stores it when that has ended",
+            "The outcome of task id=%s cannot be stored yet, because another transaction has "
+            "locked its row; worker %s stores it when the lock is released",
             task_id,
             self._worker_id,
             extra={"task_id": task_id, "worker_id": self._worker_id},
         )
 
     def outcome_failed(self, task_id: str, error: StoreUnavailable) -> None:
-        """Say that an outcome cannot be stored, while others can."""
+        """Log that an outcome cannot be stored, while others can."""
         logger.error(
-            "Task id=%s has an outcome that cannot be stored, while those of others can; worker %s "
-            "goes on trying: %s",
+            "The outcome of task id=%s cannot be stored, while others can; worker %s "
+            "retries it: %s",
             task_id,
             self._worker_id,
             error,
@@ -58,9 +58,9 @@ class Telling:
         )
 
     def outcome_refused(self, task_id: str, error: StoreUnavailable) -> None:
-        """Say that a call fails, as what it came to cannot be stored."""
+        """Log that a call fails because its outcome cannot be stored."""
         logger.error(
-            "Task id=%s fails, as its outcome was refused: %s",
+            "Task id=%s fails because its outcome was refused: %s",
             task_id,
             error,
             extra={"task_id": task_id, "worker_id": self._worker_id},

@@ -1,4 +1,4 @@
-"""Files of workers that this version cannot read: said once, and out of the way."""
+"""Handle files of workers that this version cannot read: log them once, or rename them."""
 
 import logging
 import os
@@ -11,22 +11,22 @@ from mainspring.runtime import proof_of_life
 
 logger = logging.getLogger("mainspring")
 
-_PATIENCE: Final = 60.0  # seconds that a file may take until it is whole
+_PATIENCE: Final = 60.0  # seconds until a file must be complete
 
 _told: set[Path] = set()
 
 
 def tell_once(path: Path, problem: BaseException | str) -> None:
-    """Log what is wrong with a file, once in this process."""
+    """Log the problem of a file, once in this process."""
     if path not in _told:
         _told.add(path)
-        logger.warning("%s is left alone: %s", path, problem, extra={"path": str(path)})
+        logger.warning("%s is ignored: %s", path, problem, extra={"path": str(path)})
 
 
 def put_aside(path: Path, problem: BaseException) -> None:
-    """Rename a damaged file whose process is gone, so that nobody meets it again.
+    """Rename a damaged file whose process is gone, so that it is not read again.
 
-    What its worker had claimed is rescued when its lease has ended.
+    The jobs of its worker are rescued when its lease has expired.
     """
     with suppress(OSError):
         if time.time() - path.stat().st_mtime > _PATIENCE and not _is_locked(path):

@@ -266,9 +266,9 @@ class Worker:
         return self.holdings.limited.room(self.pace.batch(slots), slots)
 
     def _most_room(self) -> int:
-        # What the journal has room for, and what is left to do before this process is replaced.
+        # Limited by the room in the journal, and by the tasks left until this process is replaced.
         if not self.loops.heartbeat.is_steady():
-            return 0  # others may soon take this worker for dead, and run what it has once more
+            return 0  # this worker may soon look dead, and its jobs would be run again
         return min(self.board.room - len(self.waiting) - self.coroutines.load, self.holdings.left)
 
     def _async_room(self) -> int:

@@ -1,4 +1,4 @@
-"""What a worker process does that a supervisor has forked, from its beginning to its end."""
+"""Run a worker process that a supervisor has forked, from start to exit."""
 
 import signal
 import sys
@@ -19,20 +19,20 @@ from mainspring.runtime.worker import Worker
 from mainspring.signals import WorkerProcess, worker_process_started, worker_process_stopping
 
 UNDRAINED: Final = 4
-"""The exit status of a process that is to be replaced and has not drained all."""
+"""The exit status of a process to be replaced before its queues are drained."""
 
 
 def work(
     options: WorkerOptions, identity: WorkerIdentity, board: Board, supervisor: int
 ) -> NoReturn:
-    """Run a worker in this process until it is told to stop, and end the process.
+    """Run a worker in this process until it is stopped, then exit.
 
     ``supervisor`` is the process that has forked this one.
     """
     board.come_alive()
     backend = mainspring_backend(options.backend)
     leave_traces(board)
-    # Before it is looked how things are when a task begins: receivers may change that.
+    # Before the initial state of tasks is recorded, because receivers may change it.
     sent = {"sender": type(backend), "details": WorkerProcess(identity.id, backend.alias)}
     worker_process_started.send_robust(**sent)
     worker = Worker(backend, identity, replace(options, is_daemonic=False), board)

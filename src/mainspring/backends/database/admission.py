@@ -158,7 +158,9 @@ class Admission:
         self, dialect: "Dialect", cursor: Any, look: Look, paused: Sequence[str], now: int
     ) -> Admitted:
         for name in look.damaged:
-            logger.error("What is stored of the limit %r cannot be read: it begins anew", name)
+            logger.error(
+                "The stored state of the limit %r cannot be read: the limit is reset", name
+            )
         rooms = look.rooms()
         chosen: list[Candidate] = []
         if rooms:

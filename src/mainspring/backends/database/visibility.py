@@ -11,12 +11,9 @@ from mainspring.backends.database.patience import is_in_transaction
 from mainspring.backends.database.vendors import Dialect
 from mainspring.backends.database.vendors.base import Row
 
-_SNAPSHOT: Final = (
-    "it sees the database as it was when the transaction began to read, so never what a worker "
-    "writes"
-)
-_NEW: Final = "it was enqueued in it, so no worker sees it before the commit"
-_CHANGED: Final = "it was changed in it, which no worker sees before the commit"
+_SNAPSHOT: Final = "the transaction reads from a snapshot, so it never sees what a worker writes"
+_NEW: Final = "it was enqueued in this transaction, so no worker sees it before the commit"
+_CHANGED: Final = "it was changed in this transaction, and no worker sees that before the commit"
 
 type Read = Callable[[BaseDatabaseWrapper], Sequence[Row]]
 

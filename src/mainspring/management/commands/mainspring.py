@@ -108,7 +108,7 @@ class Command(BaseCommand):
         )
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Do as Django does, also where the standard streams were closed when this was started."""
+        """Run Django's version, even if the standard streams were closed at the start."""
         if options["subcommand"] == "worker":
             opened = open_missing()
             if "stdout" in opened:

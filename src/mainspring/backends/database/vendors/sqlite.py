@@ -42,9 +42,9 @@ _LONGEST_GAP: Final = 0.01
 _gate: Final = Gate()
 
 _BEHIND: Final = (
-    "was written to by others since this connection began to read: in a transaction that reads "
-    'before it writes, set "transaction_mode": "IMMEDIATE" in OPTIONS of DATABASES; else read an '
-    "iterator() or a cursor that is still open to its end, or close it, before you write"
+    "was changed by another connection since this one began to read: in a transaction that reads "
+    'before it writes, set "transaction_mode": "IMMEDIATE" in OPTIONS of DATABASES; otherwise '
+    "exhaust or close an open iterator() or cursor before you write"
 )
 
 _EXPLANATIONS: Final = (
