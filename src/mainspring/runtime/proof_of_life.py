@@ -3,7 +3,8 @@
 A POSIX record lock ends when the process closes any descriptor of the file, for example in a task
 that reads all files of the temporary folder. Therefore the lock belongs to an open file
 description. On Linux it also conflicts with POSIX record locks, which older versions hold;
-elsewhere it is that of ``flock()``. Children that a task forks close it, or they would hold it as well.
+elsewhere it is that of ``flock()``. Children that a task forks close it, because they would hold it
+too.
 """
 
 import fcntl
