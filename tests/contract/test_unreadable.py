@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.tasks import TaskResultStatus
 
 from mainspring.backends.database.models import LimitUse, StoredJob
@@ -32,7 +33,7 @@ from tests.contract.jobs import (
     worker,
 )
 from tests.contract.router import STORE
-from tests.contract.stores import Store, on_databases
+from tests.contract.stores import ONE_ORDER, Store, on_databases, on_kinds
 from tests.contract.working import work_off
 
 UNREADABLE = "mainspring.exceptions.Unreadable"
@@ -215,6 +216,21 @@ def test_a_version_that_reads_it_takes_what_was_set_aside(
     work_off(store)
     assert store.backend.get_result(odd.id).return_value == 3
     assert state_of(store.storage, later.id) == State.SCHEDULED
+
+
+@on_kinds([kind for kind in ONE_ORDER if kind.name.startswith("sqlite")])
+def test_a_deferred_job_that_is_due_at_no_moment_keeps_no_other_waiting(store: Store) -> None:
+    """SQLite keeps text in a column of numbers."""
+    odd = job(0, available_at=START + DAY, run_after=START + DAY, state=State.SCHEDULED)
+    store.storage.enqueue([odd])
+    with connections[STORE].cursor() as cursor:
+        cursor.execute("UPDATE mainspring_job SET available_at = 'soon'")
+    assert Stager(store.storage).step(START + DAY) > 0
+    due = job(1, available_at=START + 2, run_after=START + 2, state=State.SCHEDULED)
+    store.storage.enqueue([due])
+    Stager(store.storage).step(START + DAY)
+    assert state_of(store.storage, due.id) == State.READY
+    assert state_of(store.storage, odd.id) == State.SCHEDULED
 
 
 @on_databases

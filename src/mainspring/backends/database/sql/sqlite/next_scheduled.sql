@@ -1,11 +1,12 @@
 -- stage: find out when the next deferred job is due, and whether any job waits for limits.
 -- Inputs: ?1 the backend, ?2 the moment from which to look.
 -- Result: the moment, or NULL; whether.
+-- Text, which SQLite keeps in a column of numbers, is above all numbers: it is left out.
 SELECT
     (
         SELECT available_at
         FROM mainspring_job
-        WHERE state = 0 AND backend = ?1 AND available_at >= ?2
+        WHERE state = 0 AND backend = ?1 AND available_at BETWEEN ?2 AND 9223372036854775807
         ORDER BY available_at
         LIMIT 1
     ),
