@@ -10,7 +10,7 @@ from mainspring.runtime.row_values import End, Failure, Values, encode_values, j
 JOB = Job("0" * 32, "default", "m.f", "default", 0, 0, State.RUNNING, 1, b"[1]", None, 0)
 
 
-def failed(offset: int, error: Exception) -> Failure:
+def failed(offset: int, error: BaseException) -> Failure:
     found = outcomes.failed(JOB, "w", 1, 2, TaskError(type(error).__name__, str(error)))
     return Failure(offset, found)
 
@@ -45,6 +45,23 @@ def test_a_value_that_is_not_json_fails_alone() -> None:
         (7, 2, b"[3,4]"),
         9,
     ]
+
+
+class Lazy(dict[str, Any]):
+    def items(self) -> Any:
+        raise SystemExit("not now")
+
+
+class Array:
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("The truth value of an array is ambiguous.")
+
+    __hash__ = object.__hash__
+
+
+def test_a_value_whose_own_class_raises_fails_alone() -> None:
+    assert shown(encoded([1, Lazy(a=1), 3])) == [(5, 1, b"[1]"), 6, (7, 1, b"[3]")]
+    assert shown(encoded([None, Array(), None])) == [(5, 1, None), 6, (7, 1, None)]
 
 
 def test_a_value_that_is_too_long_fails_alone() -> None:

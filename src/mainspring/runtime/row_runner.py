@@ -273,7 +273,7 @@ class RowRunner:
         return ends + self._returned(chunk, work, base, len(chunk.values))
 
     def _returned(self, chunk: Chunk, work: _Work, start: int, end: int) -> list[End]:
-        def failed(offset: int, error: Exception) -> Failure:
+        def failed(offset: int, error: BaseException) -> Failure:
             return self._failure(chunk, work, error, offset)
 
         ends = encode_values(chunk.values[start:end], start, self._max_payload, failed)

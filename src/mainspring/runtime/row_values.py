@@ -46,15 +46,15 @@ type End = Values | Failure
 
 
 def encode_values(
-    values: list[Any], start: int, max_bytes: int, failed: Callable[[int, Exception], Failure]
+    values: list[Any], start: int, max_bytes: int, failed: Callable[[int, BaseException], Failure]
 ) -> list[End]:
     """Return what calls returned, the first of them at offset ``start``.
 
-    ``failed`` makes a failure of a call whose value is not JSON or longer than ``max_bytes``.
+    ``failed`` makes a failure of a call whose value is not JSON, or longer than ``max_bytes``.
     """
     if not values:
         return []
-    if values[0] is None and values.count(None) == len(values):
+    if values[0] is None and _are_null(values):
         return [Values(start, len(values), None)]
     body = codec.encode_plain_items(values)
     if body is not None and len(body) <= max_bytes:
@@ -63,11 +63,18 @@ def encode_values(
     for offset, value in enumerate(values, start):
         try:
             encoded = codec.encode_value(value, max_bytes)
-        except (TypeError, ValueError) as error:
+        except BaseException as error:  # noqa: BLE001 # a value's own class may raise anything
             ends.append(failed(offset, error))
         else:
             ends.append(Values(offset, 1, None if encoded is None else b"[%b]" % encoded))
     return joined(ends, max_bytes)
+
+
+def _are_null(values: list[Any]) -> bool:
+    try:
+        return values.count(None) == len(values)
+    except BaseException:  # noqa: BLE001 # as that of an array does, which compares its elements
+        return False
 
 
 def joined(ends: Iterable[End], max_bytes: int) -> list[End]:
