@@ -143,7 +143,7 @@ class DatabaseAccess(Storage):
         except (DatabaseError, InterfaceError) as error:
             connection = connections[self._alias]
             if is_in_transaction(connection):
-                if self._dialect.is_conflict(error):  # the caller's to do again, whole
+                if self._dialect.is_conflict(error):  # the caller must retry the whole transaction
                     raise
                 if self._dialect.is_read_only(error):
                     let_go(connection)

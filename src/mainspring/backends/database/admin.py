@@ -27,12 +27,12 @@ __all__ = [
 
 
 def _whatever_is_stored[A](show: Callable[[A, StoredJob], str]) -> Callable[[A, StoredJob], str]:
-    # Have one column that is damaged leave the others to be seen.
+    # A damaged column must not hide the others.
     @wraps(show)
     def shown(self: A, row: StoredJob) -> str:
         try:
             return show(self, row)
-        except Exception as error:  # noqa: BLE001 # whatever damaged JSON may lead to
+        except Exception as error:  # noqa: BLE001 # damaged JSON may cause any error
             return f"Cannot be read: {error}"
 
     return shown
@@ -79,12 +79,12 @@ class StoredJobAdmin(ReadOnlyAdmin[StoredJob]):
 
     @admin.display(description="readable", boolean=True)
     def is_readable(self, row: StoredJob) -> bool:
-        """Whether this version can read the row."""
+        """Return True if this version can read the row."""
         return problem_of(_job_of(row)) is None
 
     @admin.display
     def problem(self, row: StoredJob) -> str:
-        """Why this version cannot read the row."""
+        """Return the reason why this version cannot read the row."""
         return str(problem_of(_job_of(row)) or "—")
 
     @admin.display(description="arguments")

@@ -80,7 +80,7 @@ class Admission:
         return Admitted(admitted.admitted, self._groups.next_at(opens))
 
     def hurry(self) -> None:
-        """Look at all groups before long, however many they are: some may have room again."""
+        """Look at all groups soon, because some may have room again."""
         self._groups.hurry()
 
     # Which groups
@@ -122,7 +122,7 @@ class Admission:
         for _ in range(_TRIES):
             try:
                 admitted = self._admit_once(dialect, groups, paused, moment)
-            except StoreLocked:  # by one that has stopped in the midst of it
+            except StoreLocked:  # locked by a process that stopped in the middle of it
                 break
             except StoreUnavailable as error:
                 cause = error.__cause__

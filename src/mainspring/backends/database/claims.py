@@ -46,28 +46,28 @@ class Demand:
 
 
 class ClaimSize:
-    """How many jobs a claim takes, where the last ones were so large that it was too many.
+    """Limits the number of jobs in a claim after jobs turned out to be large.
 
     As a Pace does: fewer at once, more step by step.
     """
 
     def __init__(self) -> None:
         self.is_cut = False
-        """Whether the last claim took fewer jobs than it was to, for their size."""
+        """Return True if the last claim took fewer jobs because of their size."""
         self._most: int | None = None
 
     def limit(self, limit: int) -> int:
-        """Return how many jobs to claim where ``limit`` are wanted."""
+        """Return the number of jobs to claim if ``limit`` are wanted."""
         return limit if self._most is None else min(limit, self._most)
 
     def claimed(self, number: int, limit: int) -> None:
-        """Take note of how many jobs came where ``limit`` were wanted."""
+        """Record the number of jobs claimed if ``limit`` were wanted."""
         self.is_cut = self._most is not None and number == self.limit(limit) < limit
         if self._most is not None and number:
             self._most = self._most * 2 if self._most < _MOST else None
 
     def cut_to(self, number: int) -> None:
-        """Take note that only so many of the jobs that came have room."""
+        """Record that only this number of the claimed jobs fit."""
         self._most = max(number, 1)
         self.is_cut = True
 
@@ -208,7 +208,7 @@ class Batch(NamedTuple):
         """Return the jobs in their order: left to when others may write again."""
         try:
             self.rows.sort(key=self.order)
-        except TypeError:  # SQLite keeps text in a column of numbers
+        except TypeError:  # SQLite may store text in a numeric column
             self.rows.sort(key=_whatever_they_are(self.order))
         return [
             Job(
@@ -253,7 +253,7 @@ class Batch(NamedTuple):
 
 
 def _whatever_they_are(order: "Callable[[Row], Any]") -> "Callable[[Row], Any]":
-    # Rows that have no place in the order come last.
+    # Rows that cannot be ordered come last.
     def key(row: "Row") -> tuple[bool, Any]:
         try:
             priority, moment = order(row)

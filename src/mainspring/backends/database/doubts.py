@@ -1,4 +1,4 @@
-"""Doubts: claims of which no answer came. Nobody has what they took, until it is given back."""
+"""Doubtful claims, whose answers were lost. No worker has their jobs until they are released."""
 
 import threading
 from collections.abc import Collection
@@ -10,7 +10,7 @@ _FIRST: Final = 1.0  # seconds until the second look
 
 
 class Doubts:
-    """Those of one process: kept for good, and looked at less and less often.
+    """The doubtful claims of one process: kept for good, and searched less and less often.
 
     Nothing tells when a server has done, or never will do, what it was sent on a connection that
     broke: a claim may turn up after minutes. A look finds it at the latest when twice as long has
@@ -23,17 +23,17 @@ class Doubts:
         self._next_at = float("inf")
 
     def add(self, claim: int, now: float) -> None:
-        """Take note of a claim; ``now`` in seconds, on any stopwatch, the same for all calls."""
+        """Record a claim. ``now`` is in seconds of any monotonic clock, the same for all calls."""
         with self._lock:
             self._since[claim] = now, now
             self._next_at = min(self._next_at, now)
 
     def are_due(self, now: float) -> bool:
-        """Return True if it is time to look for what some claims took."""
+        """Return True if the search for some claims is due."""
         return now >= self._next_at
 
     def due(self, worker: Worker, now: float | None = None) -> list[int]:
-        """Return the claims of a worker that are to be looked for; all of them without ``now``."""
+        """Return the claims of a worker whose search is due; all of them without ``now``."""
         with self._lock:
             return [
                 claim
@@ -42,7 +42,7 @@ class Doubts:
             ]
 
     def put_off(self, claims: Collection[int], now: float) -> None:
-        """Take note that something of these claims is to be given back, and could not be as yet."""
+        """Record that jobs of these claims could not be released yet."""
         with self._lock:
             for claim in claims:
                 since, _ = self._since[claim]
@@ -50,7 +50,7 @@ class Doubts:
             self._find_next()
 
     def looked(self, claims: Collection[int], now: float) -> None:
-        """Take note that all that these claims had taken by ``now`` was given back."""
+        """Record that all jobs that these claims had taken by ``now`` are released."""
         with self._lock:
             for claim in claims:
                 since, _ = self._since[claim]

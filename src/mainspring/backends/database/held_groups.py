@@ -1,4 +1,4 @@
-"""Which limit groups jobs wait in, as far as a process knows, and which of them to look at next.
+"""Track the limit groups with waiting jobs, and choose the next ones to look at.
 
 Where they are few, at all of them each time. Where they are many, a look takes some of them: those
 of which a rate has room again, those of the newest jobs, and in turn all others.
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from mainspring.backends.database.vendors.base import Dialect
 
 MOST: Final = 200
-"""Groups looked at in one go, of each of the kinds that there are."""
-_EVERY: Final = SECOND  # after which it is the turn of the next others
-_LATE: Final = SECOND  # by how much clocks that make ids may differ
+"""Maximum number of groups of each kind in one look."""
+_EVERY: Final = SECOND  # until the next batch of other groups
+_LATE: Final = SECOND  # tolerated difference of the clocks that make ids
 
 
 class HeldGroups:
-    """Those of one backend alias, for one process."""
+    """The groups of one backend alias, as known by one process."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._sharing: dict[str, set[str]] = {}  # by the names of their limits
-        self._opens = Agenda()  # when a rate has room for one that waits for nothing else
-        self._after = ""  # where the others go on
+        self._opens = Agenda()  # when a rate has room for a group that waits only for that
+        self._after = ""  # where the next batch of others starts
         self._are_many = False
         self._next_others = 0
         self._looked_at = 0
-        self._hurried = 1  # how often to come to the end without a rest
-        self._lock = renewed(Lock())  # the loops look, and all threads that settle take note
+        self._hurried = 1  # rounds to complete without a rest
+        self._lock = renewed(Lock())  # the loops read, and all settling threads write
 
     def add(self, groups: Iterable[str]) -> None:
-        """Take note that jobs wait in these."""
+        """Record that jobs wait in these groups."""
         with self._lock:
             for group in groups:
                 if group not in self._known:
@@ -47,7 +47,7 @@ class HeldGroups:
                         self._sharing.setdefault(bound.name, set()).add(group)
 
     def discard(self, groups: Iterable[str]) -> None:
-        """Take note that nobody waits in these any more."""
+        """Record that no jobs wait in these groups."""
         with self._lock:
             for group in groups:
                 if group in self._known:
@@ -62,26 +62,26 @@ class HeldGroups:
                 del self._sharing[bound.name]
 
     def sharing(self, groups: Collection[str]) -> set[str]:
-        """Return the groups with jobs that wait, as far as known, that share a limit with some."""
+        """Return the known waiting groups that share a limit with the given ones."""
         names = {bound.name for group in groups for bound in known_bounds_of(group)}
         with self._lock:
             return {group for name in names for group in self._sharing.get(name, ())}
 
     @property
     def is_at_end(self) -> bool:
-        """Whether the last look was at the last groups."""
+        """Return True if the last look reached the last groups."""
         return not self._after
 
     def hurry(self) -> None:
-        """Look at all before long: some may have room, and nothing tells which."""
+        """Look at all groups soon: some may have room, and it is not known which."""
         self._hurried = 2  # to the end of this round, and of a whole one
 
     def go_on(self) -> None:
-        """Look at the next groups without a rest, as some had room just now."""
+        """Look at the next groups without a rest, because some just had room."""
         self._hurried = max(self._hurried, 1)
 
     def choose(self, dialect: "Dialect", cursor: Any, now: int) -> set[str]:
-        """Return the groups to look at now; all, where they are few."""
+        """Return the groups to look at now; all of them if they are few."""
         chosen = set[str]()
         if self._are_many:
             with self._lock:

@@ -1,4 +1,4 @@
-"""Large jobs: read after the claim, and no more of them than a worker's memory is to hold.
+"""Read large jobs after the claim, up to a bound in bytes.
 
 A claim itself leaves out what is longer than 128 KiB. How many jobs it takes, a worker has learned
 from those before, which may have been small.
@@ -17,11 +17,11 @@ _arguments: Final = itemgetter(Job._fields.index("arguments"))
 
 
 class Read(NamedTuple):
-    """Claimed jobs, read as far as there is room for them."""
+    """Claimed jobs, read up to the bound."""
 
     jobs: list[Job]
     surplus: list[Job]
-    """Those to be given back."""
+    """The jobs to release."""
 
 
 def has_large(jobs: Sequence[Job]) -> bool:

@@ -116,7 +116,7 @@ class MapWorkerVerbs(WorkerVerbs):
             return [map_id for (map_id,) in cursor.fetchall()]
 
     def look_at_maps(self, after: str, limit: int) -> MapsSeen:
-        """See :meth:`Storage.look_at_maps`; asks nobody on SQLite while nobody has written."""
+        """See :meth:`Storage.look_at_maps`. On SQLite, no query if nothing was written."""
         dialect = self._dialect
         if after != self._maps_after:
             self._maps_after, self._maps_next = after, Answer()
@@ -134,7 +134,7 @@ class MapWorkerVerbs(WorkerVerbs):
                     return write(cursor)
             except StoreUnavailable as error:
                 cause = error.__cause__
-                is_locked = isinstance(error, StoreLocked)  # it has been waited for already
+                is_locked = isinstance(error, StoreLocked)  # the lock has been waited for already
                 is_transient = isinstance(cause, Exception) and self._dialect.is_transient(cause)
                 if is_locked or not is_transient:
                     raise

@@ -52,7 +52,7 @@ def patiently[T](
 
 
 def unhindered[T](connection: BaseDatabaseWrapper, dialect: Dialect, attempt: Callable[[], T]) -> T:
-    """Return what ``attempt`` returns, which is not to be done twice.
+    """Return the result of ``attempt``, which must not run twice.
 
     Where the connection is what hinders it, and it had no effect, it is done on another one.
     """
@@ -75,7 +75,7 @@ def unhindered[T](connection: BaseDatabaseWrapper, dialect: Dialect, attempt: Ca
 
 
 def let_go(connection: BaseDatabaseWrapper) -> None:
-    """Have a connection whose transaction cannot go on be used no more after it.
+    """Close a connection after its broken transaction.
 
     Where the caller may go on after a savepoint, that is at the end of its request.
     """

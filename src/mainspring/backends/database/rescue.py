@@ -59,8 +59,8 @@ class LostJobs:
         if begun < self._next_orphans:
             return []
         cursor.execute(dialect.sql("orphans"), (self._backend,))
-        orphans = {token for (token,) in cursor.fetchall() if token is not None}  # it is damaged
-        # Beside a transaction that stays open for long, a look may walk over millions of claims.
+        orphans = {token for (token,) in cursor.fetchall() if token is not None}  # NULL: damaged
+        # While a transaction stays open for a long time, a look may read millions of claims.
         took = time.monotonic() - begun
         self._next_orphans = begun + took * _SHARE if took > _LONG else 0.0
         found = [Worker(f"unregistered-{token}", token) for token in orphans & self._orphans]
@@ -102,7 +102,7 @@ class LostJobs:
     def _rescue(
         self, dialect: "Dialect", cursor: Any, worker: Worker, lost: LostWorker, now: int
     ) -> tuple[list[Rescued], bool]:
-        # And whether others have locked more.
+        # Also return whether other transactions have locked more.
         cursor.execute(dialect.sql("claimed"), (worker.first_claim, worker.last_claim))
         jobs = [Job(*row) for row in cursor.fetchall()]
         locked = dialect.find_locked(cursor, [job.id for job in jobs]) if jobs else set[str]()
@@ -113,7 +113,7 @@ class LostJobs:
         for job, (division, one) in zip(jobs, found, strict=True):
             if division.parts:
                 if not dialect.keep_calls(cursor, division.arguments, job.id, job.claim):
-                    continue  # settled just now by a worker that was only taken for dead
+                    continue  # settled just now by a worker that only looked dead
                 dialect.add_jobs(cursor, [part[:NEW_COLUMNS] for part in division.parts])
             settled += division.outcomes
             rescued.append(one)

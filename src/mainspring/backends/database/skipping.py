@@ -1,4 +1,4 @@
-"""Skipping: what the claims of one process pass over, beside a transaction that stays open."""
+"""Skip dead index entries in the claims of one process, while a transaction stays open."""
 
 import threading
 import time
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from mainspring.core.jobs import Job, Outcome
 
 SLACK: Final = SECOND // 4
-"""Microseconds of the latest past that are never skipped: clocks differ, and commits take time."""
+"""The last microseconds, which are never skipped: clocks differ, and commits take time."""
 
 _QUEUE: Final = 4  # in a row
-_MOST_TOLD: Final = 100  # ranges, as a notification takes up to 8,000 bytes
+_MOST_TOLD: Final = 100  # ranges; a notification holds up to 8,000 bytes
 _MOST_RANGES: Final = 16
 _WAITING: Final = frozenset({State.READY, State.SCHEDULED})
-_LEVEL: Final = 0  # of all deferred jobs, which are staged whatever their priority
+_LEVEL: Final = 0  # for all deferred jobs, which are staged regardless of priority
 
 
 class Source(NamedTuple):
-    """Jobs that are claimed as one, through one index."""
+    """A set of jobs that are claimed through one index."""
 
     queue: str | None
-    """The only queue; None for all but some."""
+    """The only queue; None for all queues but some."""
     leave_out: tuple[str, ...] = ()
 
 
 class Skipping:
-    """What one process skips. While nothing is to be skipped, that is nothing, at no cost."""
+    """The stretches that one process skips. Costs nothing while nothing is skipped."""
 
     def __init__(self) -> None:
         self.is_on = False
@@ -53,7 +53,7 @@ class Skipping:
         self._deferred = Stretches()
 
     def begin(self, levels: Collection[int] = ()) -> None:
-        """Skip from now on; ``levels`` are priorities in which there is much to skip."""
+        """Start to skip; ``levels`` are the priorities with much to skip."""
         with self._lock:
             self._levels.update(levels)
             for stretches in self._stretches.values():
@@ -61,19 +61,19 @@ class Skipping:
             self.is_on = True
 
     def cease(self) -> None:
-        """Skip nothing any more; what was known is forgotten."""
+        """Stop skipping, and forget all stretches."""
         with self._lock:
             self.is_on = False
             self._stretches, self._levels, self._asked, self._untold = {}, set(), (), []
             self._deferred = Stretches()
 
     def asked(self, sources: Sequence[Source]) -> None:
-        """Take note of what the worker claims from, for :meth:`look`."""
+        """Record the sources that the worker claims from, for :meth:`look`."""
         if self.is_on:
             self._asked = tuple(sources)
 
     def walk(self, sources: Sequence[Source], newest_first: bool) -> "Walk":
-        """Return where in these sources, one after the other, something may be ready."""
+        """Return the spans of these sources, in order, that may have ready jobs."""
         if not self.is_on:
             return Walk(self, [(source, [EVERYTHING]) for source in sources], newest_first, None)
         until = clock.now() - SLACK
@@ -122,7 +122,7 @@ class Skipping:
         return ";".join(f"{first},{last}" for first, last in ranges[:_MOST_TOLD])
 
     def heard(self, told: str) -> None:
-        """Skip nothing of what another process has told."""
+        """Reopen the stretches that another process has reported."""
         if self.is_on:
             pairs = (part.split(",") for part in told.split(";"))
             self._reopen([(int(first), int(last)) for first, last in pairs])
@@ -134,7 +134,7 @@ class Skipping:
                     stretches.reopen(None, first, last)
 
     def due_from(self) -> int:
-        """Return the moment from which deferred jobs are to be looked for."""
+        """Return the time from which to search for deferred jobs."""
         if not self.is_on:
             return LOWEST
         with self._lock:
@@ -175,7 +175,7 @@ class Skipping:
 
 
 class Walk(NamedTuple):
-    """Where one statement is to look, and then, what it has passed."""
+    """The spans that one statement searches, and then those that it has passed."""
 
     skipping: Skipping
     spans: Sequence[tuple[Source, Sequence[Span]]]

@@ -1,4 +1,4 @@
-"""Stretches: parts of the index of ready jobs in which nothing was found, and which are skipped.
+"""Stretches: parts of the index of ready jobs that are skipped because they were found empty.
 
 Beside a transaction that stays open for long, a server keeps the index entries of all that was
 ever ready, and each claim would walk over them. Pure: decides by the moments that it is given.
@@ -20,20 +20,20 @@ BOTTOM: Final = -(2**15)
 """No job has a lower priority."""
 
 CHECK_AFTER: Final = 1.0
-"""Seconds until a stretch that was found empty is looked through again."""
+"""Seconds until a stretch that was found empty is searched again."""
 CHECK_FACTOR: Final = 4.0
 """The age at the next check, as a multiple of the age at this one."""
 CHECK_AT_LEAST_EVERY: Final = 300.0  # seconds
 
 _BETWEEN_CHECKS: Final = 0.1  # seconds
-_LATE: Final = 60.0  # seconds: how far to look back where something was found late
+_LATE: Final = 60.0  # seconds to search back after a late job was found
 _BETWEEN_LOOKS_BACK: Final = 5.0  # seconds, as each may be of a million entries
-_MOST_ROWS: Final = 20_000  # claimed in the stretches that are looked through at once
+_MOST_ROWS: Final = 20_000  # claimed in the stretches that are searched at once
 _MOST: Final = 128  # stretches of one priority
 
 
 class Span(NamedTuple):
-    """A part of the index in which something may be ready, both ends included."""
+    """A part of the index that may have ready jobs, both ends included."""
 
     top: int
     last: int
@@ -61,16 +61,16 @@ class _Stretch:
     first: int
     last: int
     since: float
-    """When it was found empty first."""
+    """When it was first found empty."""
     checked: float
-    """When last."""
+    """When it was last found empty."""
     rows: int
     is_open: bool = False
-    """Whether it is being looked through again, and so not skipped."""
+    """True while it is being searched again, and so not skipped."""
 
     @property
     def check_at(self) -> float:
-        """When to look through it again."""
+        """The time of the next search."""
         age = self.checked - self.since
         return self.checked + max(CHECK_AFTER, min(age * (CHECK_FACTOR - 1), CHECK_AT_LEAST_EVERY))
 
@@ -110,7 +110,7 @@ class Stretches:
             if first < stretch.first:
                 yield first, stretch.first - 1
             first = stretch.last + 1
-        yield first, HIGHEST  # nothing is skipped that is to come
+        yield first, HIGHEST  # future times are never skipped
 
     def _open_due(self, now: float) -> None:
         # The longest due first, and no more at once than is looked through in some milliseconds.
@@ -154,7 +154,7 @@ class Stretches:
             self._skip(level, first, min(last, until), now, rows)
 
     def know(self, levels: Iterable[int]) -> None:
-        """Take note of priorities that jobs have had."""
+        """Record priorities that jobs have had."""
         for level in levels:
             self._levels.setdefault(level, [])
 
@@ -207,7 +207,7 @@ class Stretches:
         self._levels[level] = _merged(left)
 
     def reopen(self, level: int | None, first: int, last: int) -> None:
-        """Skip nothing between two moments, of one priority or of all: something is ready again."""
+        """Reopen the interval between two moments, of one priority or all: a job is ready again."""
         for key in self._levels if level is None else {level} & self._levels.keys():
             stretches = [part for one in self._levels[key] for part in _without(one, first, last)]
             self._levels[key] = stretches

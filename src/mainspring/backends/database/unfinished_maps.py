@@ -1,4 +1,4 @@
-"""The maps that are not at their end, some at a time: in two statements at most, however many."""
+"""Read the unfinished maps in batches, with at most two statements for each."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Whether a caller's transaction sees what workers do: one that does not would wait for ever."""
+"""Check whether a caller's transaction can see what workers write; if not, waits cannot end."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ type Read = Callable[[BaseDatabaseWrapper], Sequence[Row]]
 
 
 def keeps_snapshot(connection: BaseDatabaseWrapper, dialect: Dialect) -> bool:
-    """Return True if an open transaction never sees what others commit after its first read."""
+    """Return True if an open transaction never sees commits after its first read."""
     with connection.cursor() as cursor:
         cursor.execute(dialect.sql("isolation"))
         level: str = cursor.fetchone()[-1]
@@ -56,10 +56,10 @@ def hidden_because(
     if keeps_snapshot(connection, dialect):
         return _SNAPSHOT
     outside = dialect.new_connection(connection)
-    if outside is connection:  # a database in memory has only the one
+    if outside is connection:  # an in-memory database has only one connection
         return ""
     try:
-        # Where no other connection can be had, nobody knows.
+        # Without another connection, the answer is unknown.
         with suppress(DatabaseError, InterfaceError):
             rows = read(outside)
             if not rows:

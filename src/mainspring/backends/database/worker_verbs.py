@@ -63,7 +63,7 @@ class WorkerVerbs(DatabaseAccess):
         if large_jobs.has_large(jobs):
             jobs = self._read_large(worker, jobs)
         if self._size.is_cut:
-            self.wake()  # there may be more, though fewer came than there was room for
+            self.wake()  # there may be more jobs, although the claim was not full
         return jobs
 
     def _read_large(self, worker: Worker, jobs: list[Job]) -> list[Job]:
@@ -194,7 +194,7 @@ class WorkerVerbs(DatabaseAccess):
         self._doubts.put_off(later, began)
 
     def _release_taken(self, taken: Sequence[Row]) -> set[int]:
-        # Return the claims of those that others have locked just now.
+        # Return the claims whose jobs are locked.
         with self._writing() as cursor:
             locked = self._dialect.find_locked(cursor, [job_id for job_id, _, _ in taken])
             free = [row for row in taken if row[0] not in locked]
@@ -233,7 +233,7 @@ class WorkerVerbs(DatabaseAccess):
             gone = self._lost.find(self._dialect, cursor, lost) if lost else []
         failures: list[StoreUnavailable] = []
         for worker, end, lease in gone:
-            try:  # each by itself: one whose jobs somebody has locked keeps no other one waiting
+            try:  # one by one, so that locked jobs do not delay other claims
                 with self._writing() as cursor:
                     rescued += self._lost.rescue_from(
                         self._dialect, cursor, worker, end, now, lease

@@ -1,4 +1,4 @@
-"""An index of the maps that are not at their end, by which workers look at some of them at a time."""
+"""Add an index of unfinished maps, so that workers can look at them in batches."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The base of databases whose indexes keep what is dead while a transaction stays open."""
+"""The base of databases whose indexes keep dead entries while a transaction stays open."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from mainspring.conf import Options
 
 
 class SkippingDialect(Dialect):
-    """Remembers what claims and looks have passed in vain."""
+    """Remembers the index parts that claims and looks found empty."""
 
     def __init__(self, connection: BaseDatabaseWrapper, backend: str, options: Options) -> None:
         super().__init__(connection, backend, options)

@@ -1,4 +1,4 @@
-"""What the errors of a database mean."""
+"""Interpret the errors of a database."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
@@ -11,7 +11,7 @@ from mainspring.exceptions import StoreLocked, StoreRefused, StoreUnavailable
 
 
 class Trouble(ABC):
-    """What a dialect knows of its database's errors."""
+    """A dialect's interpretation of its database's errors."""
 
     behind: Collection[int] = ()
     """The ids of drivers' connections that have last been found behind: see :meth:`is_behind`."""
@@ -25,15 +25,15 @@ class Trouble(ABC):
         """Whether the statement that raised had no effect and may pass if tried again."""
 
     def is_locked_out(self, error: BaseException) -> bool:
-        """Whether another transaction has held a lock for too long."""
+        """Return True if another transaction has held a lock for too long."""
         return False
 
     def is_refusal(self, error: Exception) -> bool:
-        """Whether the same statement would end the same way, whenever it is tried."""
+        """Return True if the same statement would always fail."""
         return isinstance(error, DataError | IntegrityError)
 
     def failure(self, error: Exception) -> StoreUnavailable:
-        """Return what is raised in the place of a database's error."""
+        """Return the exception to raise instead of a database's error."""
         kind = StoreUnavailable
         if self.is_locked_out(error):
             kind = StoreLocked
@@ -42,7 +42,7 @@ class Trouble(ABC):
         return kind(self.explain(error))
 
     def has_lost_connection(self, error: Exception) -> bool:
-        """Whether the connection is gone, so that a new one may do."""
+        """Return True if the connection is lost, so that a new one may work."""
         return False
 
     def is_read_only(self, error: Exception) -> bool:
@@ -53,7 +53,7 @@ class Trouble(ABC):
         return False
 
     def is_conflict(self, error: Exception) -> bool:
-        """Return True if a transaction has failed that may pass if it is done again, whole."""
+        """Return True if the whole transaction may succeed when retried."""
         return self.is_transient(error) and not self.is_locked_out(error)
 
     def is_behind(self, error: Exception) -> bool:

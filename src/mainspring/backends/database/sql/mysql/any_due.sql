@@ -1,4 +1,4 @@
--- wake: do as any_ready, but do not look for ready jobs.
+-- wake: as any_ready, but without ready jobs.
 -- Inputs: the backend, from when and until when a deferred job is to be looked after.
 -- Result: whether any is soon due; the id of the newest job that waits for limits, of any backend,
 --   or NULL.

@@ -1,4 +1,4 @@
--- release_unanswered: list what some claims took, as their answers did not come.
+-- release_unanswered: list the jobs of claims whose answers were lost.
 -- Inputs: the claims.
 -- Result: id, claim, available_at.
 SELECT id, claim, available_at

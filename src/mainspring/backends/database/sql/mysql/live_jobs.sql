@@ -1,4 +1,4 @@
--- find_locked: list those of some jobs that wait or run.
+-- find_locked: list those of the given jobs that are waiting or running.
 -- Inputs: the ids.
 -- Result: their ids.
 SELECT id

@@ -1,4 +1,4 @@
--- find_locked: lock those of some jobs that wait or run which nobody else has locked.
+-- find_locked: lock those of the given live jobs that no other transaction has locked.
 -- Inputs: the ids.
 -- Result: their ids.
 SELECT id

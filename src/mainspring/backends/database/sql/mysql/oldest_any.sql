@@ -1,7 +1,7 @@
 -- claim: choose the oldest ready jobs of one priority in all queues but some.
 -- Inputs: the backend, the queues to leave out, the priority, the first and the last moment, how many.
 -- Result: what of each job the claim does not know, in order; locked, and none that others have.
--- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
+-- Values longer than 131072 bytes are left out, with the arguments; see large_jobs.py.
 SELECT
     priority, available_at, id, task_path, queue_name,
     CASE

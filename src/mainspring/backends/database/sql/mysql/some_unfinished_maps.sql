@@ -1,4 +1,4 @@
--- look_at_maps: list some of the maps that are not at their end.
+-- look_at_maps: list some of the unfinished maps.
 -- Inputs: the backend, the id after which to look, how many.
 -- Result: id, whether it takes no more rows; by id.
 SELECT id, is_closed

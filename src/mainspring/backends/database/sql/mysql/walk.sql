@@ -1,4 +1,4 @@
--- vacuum: find out how long it takes to come to the first and the last ready job of each priority.
+-- vacuum: measure how long it takes to reach the first and the last ready job of each priority.
 -- Inputs: the lowest and the highest priority, the backend, twice.
 -- Result: priority, when it was begun, the moments of both, when it was ended, in seconds.
 WITH RECURSIVE level AS (

@@ -1,4 +1,4 @@
--- wake: do as any_ready, but look for ready jobs in spans only; see stretches.py.
+-- wake: as any_ready, but search for ready jobs in spans only; see stretches.py.
 -- Inputs: $1 the backend, $2 until when a deferred job is to be looked after, $3 to $7 an array for
 --   the queue and each column of the spans in single queues, $8 the queues that all others leave
 --   out, $9 to $12 an array for each column of the spans in those, $13 from when to look for deferred jobs.

@@ -1,9 +1,9 @@
--- claim: do as claim_named_newest, but look for ready jobs in spans only; see stretches.py.
+-- claim: as claim_named_newest, but search for ready jobs in spans only; see stretches.py.
 -- Inputs: $1 the claim, $2 the backend, $3 the queue of each span, $4 how many, $5 to $8 an array for
 --   each column of a span, in their order.
 -- Result: what of each job is not known already, in no particular order.
--- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
--- Spans of one priority and others apart: an index is read from and to a moment within one only.
+-- Values longer than 131072 bytes are left out, with the arguments; see large_jobs.py.
+-- Spans of one priority are separate: an index can be bounded by time within one priority only.
 WITH chosen AS MATERIALIZED (
     SELECT ready.ctid
     FROM unnest($3::text[], $5::smallint[], $6::bigint[], $7::smallint[], $8::bigint[])

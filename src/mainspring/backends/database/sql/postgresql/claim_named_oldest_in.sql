@@ -1,9 +1,9 @@
--- claim: do as claim_named_oldest, but look for ready jobs in spans only; see stretches.py.
+-- claim: as claim_named_oldest, but search for ready jobs in spans only; see stretches.py.
 -- Inputs: $1 the claim, $2 the backend, $3 the queue of each span, $4 how many, $5 to $8 an array for
 --   each column of a span, in their order.
 -- Result: what of each job is not known already, in no particular order.
--- What is longer than 131072 bytes is left out, the arguments with it; see large_jobs.py.
--- The levels come one by one, no more than it takes: those are not materialized.
+-- Values longer than 131072 bytes are left out, with the arguments; see large_jobs.py.
+-- The levels are computed one by one, only as many as needed: they are not materialized.
 WITH level AS NOT MATERIALIZED (
     SELECT found.priority, span.first, span.last, span.queue_name
     FROM unnest($3::text[], $5::smallint[], $6::bigint[], $7::smallint[], $8::bigint[])

@@ -1,4 +1,4 @@
--- vacuum: look how many rows of the live table are live, and how many have been.
+-- vacuum: count the live and the dead rows of the live table.
 -- Result: live, dead.
 SELECT n_live_tup, n_dead_tup
 FROM pg_stat_user_tables

@@ -1,4 +1,4 @@
--- find_locked: list jobs that wait or run whose rows other transactions have locked.
+-- find_locked: list live jobs whose rows other transactions have locked.
 -- Inputs: $1 the ids as an array.
 -- Result: their ids.
 WITH free AS MATERIALIZED (

@@ -1,3 +1,3 @@
--- isolation: name the isolation level of the present transaction.
+-- isolation: return the isolation level of the current transaction.
 -- Result: the level.
 SHOW transaction_isolation

@@ -1,8 +1,8 @@
 -- rescue: find claims of workers that are not registered.
 -- Inputs: $1 the backend.
 -- Result: the tokens, the upper halves of the claims.
--- Looks between the claims of those that are registered: what these have claimed ever may still be
--- in the index, beside a transaction that stays open for long. OFFSET 0 keeps the planner from
+-- Searches between the claims of registered workers: while a transaction stays open, the index may
+-- still have all entries of these workers. OFFSET 0 keeps the planner from
 -- turning the join around. The last gap ends with the highest bigint: one more would be the lowest.
 WITH known AS (
     SELECT token FROM mainspring_worker

@@ -1,5 +1,5 @@
--- restore: make what was set aside for a newer version due, where this one can read it.
--- Inputs: $1 the backend, $2 the first and $3 the last of the moments that stand for formats.
+-- restore: make jobs due that were set aside, if this version can read them.
+-- Inputs: $1 the backend, $2 the first and $3 the last due time that stand for readable formats.
 -- Result: the row count.
 UPDATE mainspring_job_live
 SET available_at = COALESCE(run_after, enqueued_at)

@@ -1,4 +1,4 @@
--- look_at_maps: look at some of the maps that are not at their end.
+-- look_at_maps: look at some of the unfinished maps.
 -- Inputs: $1 the backend, $2 the id after which to look, $3 how many.
 -- Result: id; whether it takes no more rows and all of them have finished; by id.
 SELECT

@@ -1,4 +1,4 @@
--- release_unanswered: list what some claims took, as their answers did not come.
+-- release_unanswered: list the jobs of claims whose answers were lost.
 -- Inputs: ?1 the claims as a JSON list.
 -- Result: id, claim, available_at.
 SELECT id, claim, available_at

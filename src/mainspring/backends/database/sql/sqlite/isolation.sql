@@ -1,3 +1,3 @@
--- isolation: name the isolation level of all transactions.
+-- isolation: return the isolation level of all transactions.
 -- Result: the level.
 SELECT 'serializable'

@@ -1,4 +1,4 @@
--- claim: look how long the arguments and the metadata of large jobs are.
+-- claim: read the sizes of the arguments and the metadata of large jobs.
 -- Inputs: ?1 the ids as a JSON list.
 -- Result: id, bytes.
 SELECT id, length(arguments) + COALESCE(length(metadata), 0)

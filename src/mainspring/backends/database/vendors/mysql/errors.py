@@ -11,7 +11,7 @@ LOST: Final = frozenset({1053, 1927, 2006, 2013, 2055, 4031})
 """The server has gone away, or has closed the connection."""
 
 READ_ONLY: Final = frozenset({1290, 1792, 1836})
-"""The server, or the session, takes no writes."""
+"""The server or the session is read-only."""
 
 _LOCK_TIMEOUT: Final = 1205
 _REFUSALS: Final = frozenset({1118, 1153, 1301, 2020})
@@ -58,17 +58,17 @@ def is_lock_timeout(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether the statement will never pass as it is."""
+    """Return True if the same statement would always fail."""
     return number_of(error) in _REFUSALS
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection is of no more use: the server has gone away, or is a replica now."""
+    """Return True if the connection is useless: the server has gone away or is now a replica."""
     return isinstance(error, InterfaceError) or number_of(error) in LOST or is_read_only(error)
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether a replica, or what was the primary before a failover, has refused to write."""
+    """Return True if a replica, or a former primary, has refused to write."""
     return number_of(error) in READ_ONLY
 
 

@@ -1,4 +1,4 @@
-"""Beside a transaction that stays open, InnoDB purges nothing: when claims skip what is dead."""
+"""Decide when claims skip dead entries, because InnoDB cannot purge them."""
 
 import time
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Settling what the first statement has missed, and telling the callers who wait for it."""
+"""Settle outcomes that the first statement missed, and notify waiting callers."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -8,7 +8,7 @@ from mainspring.backends.database.vendors.postgresql.text import array, columns
 from mainspring.core.jobs import Outcome, State
 
 SETTLED: Final = "mainspring_settled"
-"""The channel on which callers are told of results; the payload is ids, or ``*`` for very many."""
+"""The channel that notifies callers of results; the payload is ids, or ``*`` for very many."""
 
 _MOST_IDS: Final = 200  # in a payload, which takes up to 8,000 bytes
 
@@ -19,7 +19,7 @@ def payload(ids: Sequence[str]) -> str:
 
 
 def tell_ended(cursor: Any, outcomes: Sequence[Outcome]) -> None:
-    """Notify the callers who wait for what has ended."""
+    """Notify the callers that wait for finished jobs."""
     if ended := [outcome.id for outcome in outcomes if outcome.state >= State.SUCCESSFUL]:
         cursor.execute(statement("postgresql", "notify"), (SETTLED, payload(ended)))
 

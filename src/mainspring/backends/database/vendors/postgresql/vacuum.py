@@ -21,7 +21,7 @@ _SHARE: Final = 100  # of its time, a process walks one part in so many to find 
 
 
 class Vacuum:
-    """When one process has the live table vacuumed, and when its claims skip what is dead.
+    """Decides when a process vacuums the live table, and when its claims skip dead entries.
 
     A transaction that stays open keeps dead rows and their index entries, which no vacuum can
     remove then.
