@@ -1,4 +1,4 @@
-"""A conflict of the caller's own transaction reaches the caller as Django's error."""
+"""Conflicts: those of the caller's own transaction reach the caller, those of a claim nobody."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +10,8 @@ from psycopg.errors import SerializationFailure
 from mainspring.backends import mapping
 from mainspring.backends.database.models import StoredJob
 from mainspring.backends.database.vendors.postgresql.dialect import PostgresDialect
-from tests.contract.jobs import ALL, registered, succeeded
+from mainspring.backends.database.vendors.postgresql.exchange import Exchange
+from tests.contract.jobs import ALL, enqueued, registered, succeeded
 from tests.contract.map_hands import Hands
 from tests.contract.router import STORE
 from tests.contract.stores import KINDS, Store, on_kinds
@@ -192,3 +193,28 @@ def test_on_mariadb_as_well(store: Store) -> None:
     finally:
         connection.close()
     assert not result.cancel()
+
+
+@on_postgresql
+@pytest.mark.parametrize(("conflicts", "claimed"), [(1, ["mail", "other"]), (99, ["mail"])])
+def test_a_conflict_in_the_midst_of_a_claim(
+    store: Store, monkeypatch: pytest.MonkeyPatch, conflicts: int, claimed: list[str]
+) -> None:
+    """What the claim has taken before stays taken, and the rest is claimed as soon as possible."""
+    claim, tries = Exchange._claim, list[None]()
+
+    def collide(self: Exchange, *args: Any) -> None:
+        tries.append(None)
+        if 1 < len(tries) <= 1 + conflicts:
+            raise SerializationFailure
+        claim(self, *args)
+
+    monkeypatch.setattr(Exchange, "_claim", collide)
+    storage = store.storage
+    worker = registered(storage)
+    for name in ("mail", "other"):
+        enqueued(storage, 1, queue_name=name)
+    assert [job.queue_name for job in storage.claim(worker, ["mail", "*"], 10)] == claimed
+    monkeypatch.undo()
+    left = {"mail", "other"}.difference(claimed)
+    assert {job.queue_name for job in storage.claim(worker, ["mail", "*"], 10)} == left

@@ -249,3 +249,30 @@ def test_what_waits_for_a_lock_outlives_an_outage(
     watch.now += 1
     assert by_id(settle(settler, more)) == by_id([found[0], *more])
     assert len(by_id(store.stored)) == 5
+
+
+def test_what_fails_alone_is_blamed_only_once_others_could_be_stored(
+    store: Store, settler: Settler, watch: Stopwatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While nothing at all can be stored, the store may be at fault, and the worker says that."""
+    (one, *others) = ended(3)
+    store.broken = {one.id}
+    for _ in range(3):
+        with suppress(StoreUnavailable):
+            settle(settler, settler.left or [one])
+    settle(settler, settler.left)  # set aside
+    for _ in range(3):
+        watch.now += 60
+        settle(settler)
+    assert caplog.records == []
+
+    settle(settler, others)
+    for _ in range(3):
+        watch.now += 60
+        settle(settler)
+    (record,) = caplog.records
+    assert "while others can" in record.message
+
+    store.broken = set()
+    watch.now += 60
+    assert settle(settler) == [one]

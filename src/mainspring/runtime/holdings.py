@@ -100,7 +100,7 @@ class Holdings:
         self.left -= len(jobs)
         # First, because a job that is run again may have been claimed again.
         self.maps.settled(settled)
-        self._settled(settled, lost_ids)
+        self._settled(settled, lost_ids, proves_use=bool(settled or limit))
         return self._begin(jobs)
 
     def _end_if_child(self) -> None:
@@ -144,8 +144,11 @@ class Holdings:
         self.maps.settled(outcomes)
         self._settled(outcomes, lost_ids)
 
-    def _settled(self, outcomes: Sequence[Outcome], lost_ids: Sequence[str]) -> None:
-        self._telling.store_works()
+    def _settled(
+        self, outcomes: Sequence[Outcome], lost_ids: Sequence[str], proves_use: bool = True
+    ) -> None:
+        if proves_use:  # an exchange of nothing does not write
+            self._telling.store_works()
         self._telling.outcomes_dropped(lost_ids)
         if not outcomes:
             return

@@ -55,6 +55,9 @@ class Settler:
         self._aside: dict[str, _Aside] = {}
         self._next_at = float("inf")
         self._failures = 0
+        self._suspects: dict[str, bool] = {}
+        """The outcomes that failed alone: whether others were stored since. Until then, the store
+        may be what fails."""
         self._done: list[Outcome] = []
         self._lost: list[str] = []
         self._unreleased: list[Job] = []
@@ -104,6 +107,8 @@ class Settler:
         if self._done:
             done, lost = [*self._done, *done], [*self._lost, *lost]
             self._done, self._lost = [], []
+        if done or jobs:
+            self._suspects = dict.fromkeys(self._suspects, True)
         return Settled(done, lost, jobs)
 
     # Locked by others
@@ -206,6 +211,8 @@ class Settler:
 
     def _settled(self, part: Sequence[Outcome], lost: Sequence[str]) -> None:
         done = {outcome.id for outcome in part}
+        others = {task_id: True for task_id in self._suspects if task_id not in done}
+        self._suspects = others
         self.left = [outcome for outcome in self.left if outcome.id not in done]
         self._done += part
         self._lost += lost
@@ -222,12 +229,18 @@ class Settler:
             return self._settle_refusal(outcome, error)
         except StoreUnavailable as error:
             self._require_use(outcome)
-            if not pause:
-                self._telling.outcome_failed(outcome.id, error)
+            self._suspect(outcome.id, error, is_first=not pause)
             self._leave(outcome, min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE))
             return False
         self._settled([outcome], lost)
         return True
+
+    def _suspect(self, task_id: str, error: StoreUnavailable, is_first: bool) -> None:
+        if is_first:
+            self._suspects[task_id] = False
+        elif self._suspects.get(task_id):
+            del self._suspects[task_id]
+            self._telling.outcome_failed(task_id, error)
 
     def _settle_refusal(self, outcome: Outcome, error: StoreRefused) -> bool:
         self._telling.outcome_refused(outcome.id, error)

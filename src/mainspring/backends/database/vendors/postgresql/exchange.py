@@ -1,6 +1,7 @@
 """Settling and claiming in one round trip: psycopg's pipeline mode."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -139,8 +140,10 @@ class Exchange:
         for number, group in enumerate(groups):
             for place, step in enumerate(group):
                 if number or place:
-                    self._claim(cursor, wanted, step, left)
-                    rows = cursor.fetchall()
+                    found = self._claim_next(cursor, wanted, step, left)
+                    if found is None:
+                        return batches
+                    rows = found
                 step.passed(rows, left)
                 if rows:
                     batches.append(Batch(rows, step.order, self._backend, wanted.claim))
@@ -150,6 +153,17 @@ class Exchange:
                 if not rows:  # what has no oldest job has none
                     break
         return batches
+
+    def _claim_next(
+        self, cursor: RawCursor[Any], wanted: Wanted, step: _Step, limit: int
+    ) -> list[Row] | None:
+        # Return None if it keeps colliding: the rows of the steps before are committed, and an
+        # error would leave them in doubt.
+        for _ in range(_TRIES):
+            with suppress(*COLLISIONS):
+                self._claim(cursor, wanted, step, limit)
+                return cursor.fetchall()
+        return None
 
     def _claim(self, cursor: RawCursor[Any], wanted: Wanted, step: _Step, limit: int) -> None:
         name, queues, columns = step.name, step.leave_out, list[str]()
