@@ -65,7 +65,8 @@ class Steps:
             # A lambda, because Python 3.12 does not accept a bound method.
             if self._kind is None or group.subgroup(lambda one: self._is_another(one)):  # noqa: PLW0108
                 raise
-            raise self._kind(*self._args) from None
+            told = None if self._raised is None else self._raised()  # kept alive by the group
+            raise told or self._kind(*self._args) from None
         finally:
             self._is_over = True
 
