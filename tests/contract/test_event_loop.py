@@ -56,7 +56,7 @@ def test_what_is_cancelled_before_its_first_step_has_not_started(loop: Loop) -> 
     cancelling = cancel_all_others.using(priority=1).enqueue()
     others = [add_soon.enqueue(number, 0) for number in range(5)]
     assert len(loop.run_all()) == 6
-    assert cancelling.refresh().return_value == 5
+    assert cancelling.refresh().return_value >= 5  # and tasks that send signals, on Django 6.0
     assert {one.refresh().status for one in others} == {TaskResultStatus.READY}
 
     assert len(loop.run_all()) == 5
