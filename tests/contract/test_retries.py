@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 from django.tasks import TaskResultStatus
 from django.utils import timezone
@@ -518,9 +519,12 @@ def test_a_receiver_that_ends_the_process_ends_nothing(
 
     task_retried.connect(rude)
     try:
-        results = [flaky.using(backoff=0).enqueue(1), flaky_soon.using(backoff=0).enqueue(1)]
+        results = [flaky.using(backoff=0).enqueue(1)]
+        # Before 6.1, Django calls receivers in asyncio tasks, where SystemExit stops the loop.
+        if django.VERSION >= (6, 1):
+            results.append(flaky_soon.using(backoff=0).enqueue(1))
         work_off(store)
     finally:
         task_retried.disconnect(rude)
-    assert [one.refresh().status for one in results] == [TaskResultStatus.SUCCESSFUL] * 2
-    assert caplog.text.count("A receiver of a task's signal raised") == 2
+    assert {one.refresh().status for one in results} == {TaskResultStatus.SUCCESSFUL}
+    assert caplog.text.count("A receiver of a task's signal raised") == len(results)
