@@ -73,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
         "maps of millions of calls, beside Pool.map and others",
         "mainspring.bench.maps",
     )
+    _add(
+        subjects,
+        "version",
+        "this version of Mainspring beside another one",
+        "mainspring.bench.version",
+    )
     _add(subjects, "sqlite", "the queue on SQLite, beside a bare loop", "mainspring.bench.sqlite")
     return parser
 

@@ -5,8 +5,9 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from mainspring.bench import bare_mariadb, bare_postgresql, bare_sqlite, mysql_driver
@@ -14,6 +15,8 @@ from mainspring.bench.report import Figure
 from mainspring.bench.slow_network import SlowNetwork
 
 type Row = tuple[object, ...]
+
+_numbers: Final = count()
 
 
 class IdleLimits(NamedTuple):
@@ -123,7 +126,7 @@ class PostgreSQL(Engine):
     def __init__(self, url: str, folder: str) -> None:
         self.folder = folder
         self._server = urlsplit(url)
-        self._database = f"mainspring_bench_{os.getpid()}"
+        self._database = f"mainspring_bench_{os.getpid()}_{next(_numbers)}"
         self.database = {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": self._database,
@@ -199,7 +202,7 @@ class MariaDB(Engine):
     def __init__(self, url: str, folder: str) -> None:
         self.folder = folder
         server = urlsplit(url)
-        self._database = f"mainspring_bench_{os.getpid()}"
+        self._database = f"mainspring_bench_{os.getpid()}_{next(_numbers)}"
         self._server = {
             "host": server.hostname or "127.0.0.1",
             "port": server.port or 3306,

@@ -35,6 +35,15 @@ def add_postgres_url(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_mariadb_url(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the server; its user must be allowed to create a database."""
+    parser.add_argument(
+        "--mariadb-url",
+        default=os.environ.get("MAINSPRING_BENCH_MARIADB_URL", MARIADB_URL),
+        help="the server (default: $MAINSPRING_BENCH_MARIADB_URL, else user root on loopback)",
+    )
+
+
 def tell(
     name: str,
     figures: Sequence[Figure],

@@ -10,7 +10,7 @@ from typing import Final
 
 from rich.console import Console
 
-from mainspring.bench.options import MARIADB_URL, add_postgres_url, parser_of, tell
+from mainspring.bench.options import add_mariadb_url, add_postgres_url, parser_of, tell
 from mainspring.bench.report import Figure
 
 _ENGINES: Final = ("sqlite", "postgresql", "mariadb")
@@ -24,11 +24,7 @@ def main(argv: list[str]) -> int:
     parser = parser_of("snapshot", "the queue while a transaction stays open")
     parser.set_defaults(jobs=None, rounds=5)
     add_postgres_url(parser)
-    parser.add_argument(
-        "--mariadb-url",
-        default=os.environ.get("MAINSPRING_BENCH_MARIADB_URL", MARIADB_URL),
-        help="the server (default: $MAINSPRING_BENCH_MARIADB_URL, else user root on loopback)",
-    )
+    add_mariadb_url(parser)
     parser.add_argument(
         "--engine",
         action="append",

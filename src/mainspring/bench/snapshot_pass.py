@@ -36,21 +36,22 @@ class SnapshotPass:
     def __init__(self, name: str, engine: Engine, order: str, jobs: int, rounds: int) -> None:
         self._title = f"{name}, {order}"
         self._waves = max(jobs // _WAVE, rounds)
-        self._rounds = rounds
+        # The speed of a machine drifts from wave to wave: not only of a few at either end.
+        self._compared = max(self._waves // 4, rounds)
         self._bench = DatabaseBench(engine, _WAVE, rounds, Console(stderr=True))
 
     def measure(self) -> Iterator[Figure]:
         """Return the figures."""
         with self._bench.worker() as process:
             self._drain()  # warms up
-            before = [self._drain() for _ in range(self._rounds)]
+            before = [self._drain() for _ in range(self._compared)]
             look_before, _ = self._looks()
             idle_before = _idle_percent(process.pid)
             with _snapshot():
                 rates = [self._drain() for _ in range(self._waves)]
                 look, slowest = self._looks()
                 idle = _idle_percent(process.pid)
-        late, early = median(rates[-self._rounds :]), median(before)
+        late, early = median(rates[-self._compared :]), median(before)
         name = f"{self._title}: drain beside it, after {self._waves * _WAVE:,} jobs"
         yield Figure(name, late, "/s", None, "", early, "none")
         yield Figure("… as a share", late / early, "", _LEAST, "≥")

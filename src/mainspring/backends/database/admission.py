@@ -72,7 +72,7 @@ class Admission:
             return Admitted(0, self._groups.next_at(opens))
         chosen = _some(open_groups, dialect.most_groups)
         admitted = self._admit_from(dialect, chosen, paused, moment)
-        if admitted.admitted and not self._groups.is_at_end:
+        if admitted.admitted:
             self._groups.go_on()
         opens |= dict.fromkeys(open_groups - chosen, now)
         if admitted.next_at is not None:

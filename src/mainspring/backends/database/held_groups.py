@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST: Final = 200
 """Maximum number of groups of each kind in one look."""
 _EVERY: Final = SECOND  # until the next batch of other groups
+_RARELY: Final = 8 * SECOND  # after a round in vain, as a batch takes up to 10 ms
 _LATE: Final = SECOND  # tolerated difference of the clocks that make ids
 
 
@@ -31,6 +32,8 @@ class HeldGroups:
         self._sharing: dict[str, set[str]] = {}  # by the names of their limits
         self._opens = Agenda()  # when a rate has room for a group that waits only for that
         self._after = ""  # where the next batch of others starts
+        self._rest = _EVERY
+        self._is_in_vain = True  # nobody was admitted in this round
         self._are_many = False
         self._next_others = 0
         self._looked_at = 0
@@ -67,18 +70,16 @@ class HeldGroups:
         with self._lock:
             return {group for name in names for group in self._sharing.get(name, ())}
 
-    @property
-    def is_at_end(self) -> bool:
-        """Return True if the last look reached the last groups."""
-        return not self._after
-
     def hurry(self) -> None:
         """Look at all groups soon: some may have room, and it is not known which."""
         self._hurried = 2  # to the end of this round, and of a whole one
+        self._rest = _EVERY
 
     def go_on(self) -> None:
-        """Look at the next groups without a rest, because some just had room."""
-        self._hurried = max(self._hurried, 1)
+        """Look at the next groups of this round without a rest, because some just had room."""
+        self._rest, self._is_in_vain = _EVERY, False
+        if self._after:
+            self._hurried = max(self._hurried, 1)
 
     def choose(self, dialect: "Dialect", cursor: Any, now: int) -> set[str]:
         """Return the groups to look at now; all of them if they are few."""
@@ -88,7 +89,7 @@ class HeldGroups:
                 chosen |= self._opens.take_due(now, MOST).keys()
             chosen |= self._newest(dialect, cursor)
         self._looked_at = now
-        is_turn = not 0 < self._next_others - now <= _EVERY
+        is_turn = not 0 < self._next_others - now <= self._rest
         if not self._are_many or self._hurried or is_turn:
             chosen |= self._others(dialect, cursor, now)
         return chosen
@@ -104,9 +105,11 @@ class HeldGroups:
         after, groups = self._after, dialect.held_groups(cursor, self._after, MOST)
         self._after = max(groups) if len(groups) >= MOST else ""
         self._are_many = bool(after or self._after)
-        self._next_others = now + _EVERY
         if not self._after:
             self._hurried = max(self._hurried - 1, 0)
+            self._rest = _RARELY if self._is_in_vain else _EVERY
+            self._is_in_vain = True
+        self._next_others = now + self._rest
         with self._lock:
             gone = self._known - groups
         self.discard(

@@ -1,0 +1,1 @@
+"""The project of `mainspring bench version`, which two versions of Mainspring run."""
