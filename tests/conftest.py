@@ -1,5 +1,9 @@
 """Fixtures that every test may use."""
 
+import os
+import shutil
+import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -15,6 +19,28 @@ if TYPE_CHECKING:
 # ``--hypothesis-profile=default``, new ones.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("same")
+
+
+_bytecode: str | None = None
+
+
+def pytest_configure() -> None:
+    """Have the processes that tests start compile what they import once, not each of them.
+
+    Where PYTHONDONTWRITEBYTECODE is set, each would take a second of processor time for it. The
+    files are kept in a folder of this run's own, which xdist's workers inherit.
+    """
+    global _bytecode  # pytest_unconfigure gets nothing else
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        _bytecode = tempfile.mkdtemp(prefix="mainspring-bytecode-")
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = _bytecode
+        sys.dont_write_bytecode = False
+
+
+def pytest_unconfigure() -> None:
+    """Remove what :func:`pytest_configure` has made."""
+    if _bytecode is not None:
+        shutil.rmtree(_bytecode, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,8 @@ class Site:
             "PYTHONPATH": os.pathsep.join(
                 [str(PROJECT), str(self.folder), str(_ROOT), os.environ.get("PYTHONPATH", "")]
             ),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # A test may change the code of its own apps more often than each second.
+            **({"PYTHONDONTWRITEBYTECODE": "1"} if "apps" in self.settings else {}),
             "PYTHONFAULTHANDLER": "1",
             **self.variables,
         }
