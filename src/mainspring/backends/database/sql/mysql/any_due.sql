@@ -1,7 +1,6 @@
--- wake: as any_ready, but without ready jobs.
--- Inputs: the backend, from when and until when a deferred job is to be looked after.
--- Result: whether any is soon due; the id of the newest job that waits for limits, of any backend,
---   or NULL.
+-- wake: like any_ready, but search for deferred jobs only.
+-- Inputs: the backend, the first and the last due time to search for.
+-- Result: whether any is due; the id of the newest job that waits for limits, of any backend, or NULL.
 SELECT
     asked.soon >= coalesce(
         (

@@ -1,6 +1,6 @@
--- wake: find out whether any job is ready, or soon due, and which came last of those held.
--- Inputs: the backend, until when a deferred job is to be looked after.
--- Result: whether; the id of the newest job that waits for limits, of any backend, or NULL.
+-- wake: find out whether any job is ready or soon due, and which held job is the newest.
+-- Inputs: the backend, the last due time to search for.
+-- Result: whether any is; the id of the newest job that waits for limits, of any backend, or NULL.
 SELECT
     EXISTS (
         SELECT 1

@@ -1,3 +1,3 @@
--- cancel: have a job wait for limits no more.
+-- cancel: let a job no longer wait for limits.
 -- Inputs: the id.
 DELETE FROM mainspring_held WHERE id = %s

@@ -1,3 +1,3 @@
--- admit: delete limits that have admitted nobody who matters; they are locked.
+-- admit: delete limits whose admitted calls no longer count; they are locked.
 -- Inputs: the names.
 DELETE FROM mainspring_limit WHERE name IN %s

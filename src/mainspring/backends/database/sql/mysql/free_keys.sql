@@ -1,4 +1,4 @@
--- prune: lock the keys of jobs that are to be deleted, but for those that somebody has locked.
+-- prune: lock the keys of jobs that are to be deleted, except those that others have locked.
 -- Inputs: the ids as a JSON list.
 -- Result: key.
 SELECT held.`key`

@@ -1,6 +1,6 @@
--- look_at_maps: find out whether a map has an unfinished row. One such query for each map, in a UNION:
--- where the bounds come from another table, MariaDB reads all rows of all maps.
--- Inputs: the map's id, the id from which its rows begin, the one before which they end.
+-- look_at_maps: find out whether a map has an unfinished row. Runs once for each map, in a UNION ALL:
+-- if the bounds came from another table, MariaDB would read all rows of all maps.
+-- Inputs: the map's id, the lowest possible id of its rows, the id before which they end.
 -- Result: the map's id, or no row.
 (
     SELECT %s

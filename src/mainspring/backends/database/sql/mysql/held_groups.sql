@@ -1,4 +1,4 @@
--- admit: list the limit groups of the next jobs that wait for limits, by their groups.
+-- admit: list the limit groups of the next jobs that wait for limits, in the order of the groups.
 -- Inputs: the backend, the group after which to look, how many jobs.
 -- Result: limit_group, for each job.
 SELECT limit_group

@@ -1,6 +1,6 @@
--- enqueue_unique: have a row for each key, and lock it.
+-- enqueue_unique: add a row for each key if missing, and lock it.
 -- Inputs: a JSON list of lists: key, job_id, expires_at.
--- Not INSERT IGNORE: that locks what is there for reading only, and two who do cannot go on.
+-- Not INSERT IGNORE: it locks existing rows for reading only, so that two transactions would deadlock.
 INSERT INTO mainspring_unique (`key`, job_id, expires_at)
 SELECT given.id, given.job_id, given.expires_at
 FROM JSON_TABLE(

@@ -1,4 +1,4 @@
--- admit: lock limits, all in one order and without waiting long, and read whom they have admitted.
+-- admit: lock limits, all in one order and without waiting long, and read which calls they have admitted.
 -- Inputs: the names of the limits.
 -- Result: name, used.
 SELECT name, used

@@ -1,7 +1,8 @@
 -- claim: choose the first ready jobs of all queues but some, by priority, then the newest.
 -- Inputs: the backend, the queues to leave out, how many.
--- Result: what of each job the claim does not know, in order; locked, and none that others have.
--- Values longer than 131072 bytes are left out, with the arguments; see large_jobs.py.
+-- Result: the columns of each job that the claim does not know, in order. Locks the rows, and skips
+--   locked ones.
+-- Leaves out metadata longer than 131072 bytes, and arguments if either is longer; see large_jobs.py.
 SELECT
     priority, available_at, id, task_path, queue_name,
     CASE

@@ -1,4 +1,4 @@
--- claim: find out since when the oldest ready job of one priority in all queues but some waits.
+-- claim: find out since when the oldest job of one priority has been ready, in all queues but some.
 -- Inputs: the backend, the queues to leave out, the priority, the first and the last moment.
 -- Result: the moment, or no row.
 SELECT available_at

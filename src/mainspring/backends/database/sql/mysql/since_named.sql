@@ -1,4 +1,4 @@
--- claim: find out since when the oldest ready job of one priority in a queue waits.
+-- claim: find out since when the oldest job of one priority has been ready, in a queue.
 -- Inputs: the backend, the queue, the priority, the first and the last moment.
 -- Result: the moment, or no row.
 SELECT available_at

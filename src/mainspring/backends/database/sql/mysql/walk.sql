@@ -1,6 +1,6 @@
 -- vacuum: measure how long it takes to reach the first and the last ready job of each priority.
 -- Inputs: the lowest and the highest priority, the backend, twice.
--- Result: priority, when it was begun, the moments of both, when it was ended, in seconds.
+-- Result: priority, start time in seconds, available_at of both jobs, end time in seconds.
 WITH RECURSIVE level AS (
     SELECT %s AS priority
     UNION ALL

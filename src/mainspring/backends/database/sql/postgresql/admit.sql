@@ -1,5 +1,5 @@
--- admit: make jobs ready that were chosen, and so locked, in the same transaction; and write whom
--- limits have admitted, which are locked as well.
+-- admit: make jobs ready that were chosen, and so locked, in the same transaction; and write which calls
+-- the limits, which are locked as well, have admitted.
 -- Inputs: $1 the ids, $2 the names of the limits, $3 used, $4 from when each may be of no use, as arrays.
 WITH gone AS (
     DELETE FROM mainspring_held WHERE id = ANY ($1::text[])

@@ -1,8 +1,8 @@
--- wake: as any_ready, but search for ready jobs in spans only; see stretches.py.
--- Inputs: $1 the backend, $2 until when a deferred job is to be looked after, $3 to $7 an array for
---   the queue and each column of the spans in single queues, $8 the queues that all others leave
---   out, $9 to $12 an array for each column of the spans in those, $13 from when to look for deferred jobs.
--- Result: whether; the id of the newest job that waits for limits, of any backend, or NULL.
+-- wake: like any_ready, but search for ready jobs in spans only; see stretches.py.
+-- Inputs: $1 the backend, $2 the last due time to search for, $3 to $7 an array for the queue and for
+--   each column of the spans in single queues, $8 the queues that the other spans leave out, $9 to $12
+--   an array for each column of those spans, $13 the first due time to search for.
+-- Result: whether any is; the id of the newest job that waits for limits, of any backend, or NULL.
 SELECT
     EXISTS (
         SELECT

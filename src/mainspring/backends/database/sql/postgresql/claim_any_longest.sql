@@ -1,7 +1,7 @@
--- claim: take the oldest jobs of the priority whose first has waited longest, of all queues but some.
+-- claim: take the oldest jobs of the priority whose oldest job has waited longest, in all queues but some.
 -- Inputs: $1 the claim, $2 the backend, $3 the queues to leave out, $4 how many.
--- Result: what of each job is not known already, in no particular order.
--- Values longer than 131072 bytes are left out, with the arguments; see large_jobs.py.
+-- Result: the columns of each job that are not known already, in no particular order.
+-- Leaves out metadata longer than 131072 bytes, and arguments if either is longer; see large_jobs.py.
 WITH RECURSIVE level AS (
     SELECT (
         SELECT priority

@@ -1,7 +1,7 @@
 -- claim: take the first ready jobs of all queues but some, by priority, then the newest.
 -- Inputs: $1 the claim, $2 the backend, $3 the queues to leave out, $4 how many.
--- Result: what of each job is not known already, in no particular order.
--- Values longer than 131072 bytes are left out, with the arguments; see large_jobs.py.
+-- Result: the columns of each job that are not known already, in no particular order.
+-- Leaves out metadata longer than 131072 bytes, and arguments if either is longer; see large_jobs.py.
 WITH chosen AS MATERIALIZED (
     SELECT ctid
     FROM mainspring_job_live

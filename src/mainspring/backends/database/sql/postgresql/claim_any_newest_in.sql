@@ -1,8 +1,8 @@
--- claim: as claim_any_newest, but search for ready jobs in spans only; see stretches.py.
+-- claim: like claim_any_newest, but search for ready jobs in spans only; see stretches.py.
 -- Inputs: $1 the claim, $2 the backend, $3 the queues to leave out, $4 how many, $5 to $8 an array for
 --   each column of a span, in their order.
--- Result: what of each job is not known already, in no particular order.
--- Values longer than 131072 bytes are left out, with the arguments; see large_jobs.py.
+-- Result: the columns of each job that are not known already, in no particular order.
+-- Leaves out metadata longer than 131072 bytes, and arguments if either is longer; see large_jobs.py.
 -- Spans of one priority are separate: an index can be bounded by time within one priority only.
 WITH chosen AS MATERIALIZED (
     SELECT ready.ctid

@@ -1,7 +1,7 @@
 -- claim: take the first ready jobs of some queues, one queue after the other, by priority, then the newest.
 -- Inputs: $1 the claim, $2 the backend, $3 the queues, $4 how many.
--- Result: what of each job is not known already, in no particular order.
--- Values longer than 131072 bytes are left out, with the arguments; see large_jobs.py.
+-- Result: the columns of each job that are not known already, in no particular order.
+-- Leaves out metadata longer than 131072 bytes, and arguments if either is longer; see large_jobs.py.
 WITH chosen AS MATERIALIZED (
     SELECT ready.ctid
     FROM unnest($3::text[]) AS wanted (queue_name)

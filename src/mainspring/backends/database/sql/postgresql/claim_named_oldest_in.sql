@@ -1,8 +1,8 @@
--- claim: as claim_named_oldest, but search for ready jobs in spans only; see stretches.py.
+-- claim: like claim_named_oldest, but search for ready jobs in spans only; see stretches.py.
 -- Inputs: $1 the claim, $2 the backend, $3 the queue of each span, $4 how many, $5 to $8 an array for
 --   each column of a span, in their order.
--- Result: what of each job is not known already, in no particular order.
--- Values longer than 131072 bytes are left out, with the arguments; see large_jobs.py.
+-- Result: the columns of each job that are not known already, in no particular order.
+-- Leaves out metadata longer than 131072 bytes, and arguments if either is longer; see large_jobs.py.
 -- The levels are computed one by one, only as many as needed: they are not materialized.
 WITH level AS NOT MATERIALIZED (
     SELECT found.priority, span.first, span.last, span.queue_name

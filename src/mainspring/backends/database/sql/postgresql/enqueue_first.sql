@@ -1,4 +1,4 @@
--- enqueue: store one new job, and tell the session.
+-- enqueue: store one new job, and return the process id of the session.
 -- Inputs: $1 to $11, the first eleven columns of a job.
 -- Result: the process id of the session.
 INSERT INTO mainspring_job_live

@@ -1,4 +1,4 @@
--- enqueue_unique: have a row for each key, and lock it.
+-- enqueue_unique: add a row for each key if missing, and lock it.
 -- Inputs (%s, as it runs on the caller's connection): a JSON list of lists: key, job_id, expires_at.
 -- Result: key, job_id, expires_at: as given where the row is new, else as they were.
 INSERT INTO mainspring_unique (key, job_id, expires_at)

@@ -1,4 +1,4 @@
--- admit: lock limits, all in one order and without waiting long, and read whom they have admitted.
+-- admit: lock limits, all in one order and without waiting long, and read which calls they have admitted.
 -- Inputs: $1 the names of the limits, $2 whether the transaction need not wait for the disk.
 -- Result: name, used.
 WITH how AS MATERIALIZED (

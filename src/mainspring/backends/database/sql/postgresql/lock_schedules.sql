@@ -1,4 +1,4 @@
--- tick: lock schedules, but for those that somebody else has locked to do the same.
+-- tick: lock schedules, except those that others have locked to do the same.
 -- Inputs: $1 the backend, $2 the names as an array.
 -- Result: the states, without those of their last jobs.
 SELECT

@@ -1,6 +1,6 @@
 -- stage: find out when the next deferred job is due, and whether any job waits for limits.
--- Inputs: $1 the backend, $2 the moment from which to look.
--- Result: the moment, or NULL; whether.
+-- Inputs: $1 the backend, $2 the first due time to search for.
+-- Result: its due time, or NULL; whether any job waits for limits.
 SELECT
     (
         SELECT available_at

@@ -1,3 +1,3 @@
--- wake: tell those who listen.
+-- wake: notify the listening sessions.
 -- Inputs: $1 the channel, $2 the payload.
 SELECT pg_notify($1, $2)

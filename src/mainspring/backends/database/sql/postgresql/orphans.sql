@@ -1,9 +1,9 @@
 -- rescue: find claims of workers that are not registered.
 -- Inputs: $1 the backend.
 -- Result: the tokens, the upper halves of the claims.
--- Searches between the claims of registered workers: while a transaction stays open, the index may
--- still have all entries of these workers. OFFSET 0 keeps the planner from
--- turning the join around. The last gap ends with the highest bigint: one more would be the lowest.
+-- Searches the gaps between the claims of registered workers: while a transaction stays open, the
+-- index may still have all entries of these workers. OFFSET 0 keeps the planner from turning the join
+-- around. The last gap ends with the highest bigint: one more would overflow to the lowest.
 WITH known AS (
     SELECT token FROM mainspring_worker
     UNION ALL

@@ -1,4 +1,4 @@
--- admit: write whom limits have admitted; they are locked.
+-- admit: write which calls limits have admitted; they are locked.
 -- Inputs: $1 the names, $2 used, $3 from when each may be of no use, as arrays.
 UPDATE mainspring_limit AS held
 SET used = new.used, idle_at = new.idle_at

@@ -1,8 +1,8 @@
--- settle: write outcomes whose claims hold, after settle has missed some.
+-- settle: write outcomes that settle has missed, if their claims hold.
 -- Inputs: $1 to $10, an array for each column of an outcome.
 -- Result: the ids of those whose claims held.
--- Joins by id: a row that is updated meanwhile gets another ctid, and settle does not find it. The
--- id and the claim are compared again in the new version of the row.
+-- Joins by id, because a concurrent update gives a row another ctid, and settle does not find it. The
+-- server compares the id and the claim again in the new version of the row.
 UPDATE mainspring_job AS job
 SET state = outcome.state, claim = NULL, available_at = outcome.available_at,
     started_at = outcome.started_at, last_attempted_at = outcome.last_attempted_at,

@@ -1,7 +1,7 @@
--- stage: make deferred jobs that are due ready, the longest due first; those with limits, wait for these.
+-- stage: make due jobs ready, the longest due first; jobs with limits start to wait for these.
 -- Inputs: $1 the backend, $2 now, $3 how many, $4 -1 for the newest first, 1 for the oldest,
---   $5 the moment from which to look.
--- Result: how many.
+--   $5 the first due time to search for.
+-- Result: the number of jobs.
 WITH due AS MATERIALIZED (
     SELECT ctid
     FROM mainspring_job_live

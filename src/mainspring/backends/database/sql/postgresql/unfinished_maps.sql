@@ -1,4 +1,4 @@
--- unfinished_maps: look which maps take no more rows and are not at their end.
+-- unfinished_maps: list the maps that take no more rows and are not finished.
 -- Inputs: $1 the backend.
 -- Result: id, by id.
 SELECT id

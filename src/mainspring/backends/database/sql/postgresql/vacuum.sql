@@ -1,4 +1,4 @@
--- vacuum: make the room of dead rows in the live table usable again, unless somebody does already.
+-- vacuum: reclaim the space of dead rows in the live table, unless another session is doing so.
 -- Inputs: none; outside of a transaction.
--- Result: none. A user who does not own the table is warned by the server, and nothing happens.
+-- Result: none. If the user does not own the table, the server only warns.
 VACUUM (SKIP_LOCKED, TRUNCATE FALSE) mainspring_job_live

@@ -1,6 +1,7 @@
 -- vacuum: measure how long it takes to reach the first and the last ready job of each priority.
 -- Inputs: $1 the backend, $2 the lowest, $3 the highest priority.
--- Result: priority, microseconds. The second run is slow only if dead entries cannot be removed.
+-- Result: priority, microseconds, available_at of both jobs. A second run is slow only if dead entries
+--   cannot be removed.
 SELECT
     walked.priority,
     (extract(epoch FROM clock_timestamp() - walked.begun_at) * 1000000)::bigint,

@@ -1,4 +1,4 @@
--- stage: have deferred jobs that are due wait for their limits; what is to be staged next, in the same transaction.
+-- stage: let due jobs wait for their limits, before the same transaction stages them.
 -- Inputs: ?1 the backend, ?2 now, ?3 how many, ?4 -1 for the newest first, 1 for the oldest.
 INSERT INTO mainspring_held (id, backend, limit_group, level, place, available_at)
 SELECT id, backend, limit_group, -priority, ?4 * available_at, available_at

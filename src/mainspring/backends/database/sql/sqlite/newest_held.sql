@@ -1,7 +1,7 @@
 -- admit: list the limit groups of the newest jobs that wait for limits.
 -- Inputs: ?1 the backend, ?2 the id from which to look, ?3 how many.
 -- Result: limit_group, for each job.
--- The + leaves the indexes by group out: through them, all jobs that wait would be read and sorted.
+-- The + keeps SQLite from using an index by group: it would read and sort all waiting jobs.
 SELECT limit_group
 FROM mainspring_held
 WHERE +backend = ?1 AND id >= ?2

@@ -1,7 +1,7 @@
 -- stage: find out when the next deferred job is due, and whether any job waits for limits.
--- Inputs: ?1 the backend, ?2 the moment from which to look.
--- Result: the moment, or NULL; whether.
--- Text, which SQLite keeps in a column of numbers, is above all numbers: it is left out.
+-- Inputs: ?1 the backend, ?2 the first due time to search for.
+-- Result: its due time, or NULL; whether any job waits for limits.
+-- SQLite may store text in a numeric column, and sorts it after all numbers: BETWEEN leaves it out.
 SELECT
     (
         SELECT available_at

@@ -1,4 +1,4 @@
--- restore: make jobs due that were set aside, if this version can read them.
+-- restore: make the jobs due that were set aside, if this version can read them.
 -- Inputs: ?1 the backend, ?2 the first and ?3 the last due time that stand for readable formats.
 -- Result: the row count.
 UPDATE mainspring_job

@@ -1,6 +1,6 @@
--- look_at_maps: look at some of the unfinished maps.
+-- look_at_maps: list some of the unfinished maps.
 -- Inputs: ?1 the backend, ?2 the id after which to look, ?3 how many.
--- Result: id; whether it takes no more rows and all of them have finished; by id.
+-- Result: id, whether it takes no more rows and all of them have finished; ordered by id.
 SELECT
     page.id,
     page.is_closed AND NOT EXISTS (

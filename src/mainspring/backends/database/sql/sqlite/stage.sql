@@ -1,4 +1,4 @@
--- stage: make deferred jobs that are due ready, the longest due first; those with limits, wait for these.
+-- stage: make due jobs ready, the longest due first; jobs with limits start to wait for these.
 -- Inputs: ?1 the backend, ?2 now, ?3 how many.
 -- Result: the row count.
 UPDATE mainspring_job
