@@ -24,11 +24,11 @@ _UNKNOWN: Final = 1 << 8  # exit code 1
 
 
 def fork(work: Callable[[], object]) -> int:
-    """Have ``work`` done in a child process, which ends with it; return the child's id.
+    """Run ``work`` in a child process, which then exits; return the child's process id.
 
-    The child ends with the status of a ``SystemExit`` of ``work``, with 1 where that raises
-    anything else; nothing else of this process is ended or cleaned up there. SIGTERM ends it, and
-    it ignores SIGINT and SIGHUP, until ``work`` changes that. It does not use the parent's
+    The exit status is that of a ``SystemExit`` raised by ``work``, or 1 for any other exception.
+    The child does not clean up anything else of this process. SIGTERM ends the child, and it
+    ignores SIGINT and SIGHUP, until ``work`` changes that. It does not use the parent's
     connections.
     """
     flush()
@@ -49,7 +49,7 @@ def fork(work: Callable[[], object]) -> int:
         handle(signal.SIGCHLD, signal.SIG_DFL)
         for number in (signal.SIGTERM, STOP):
             handle(number, lambda *_: os._exit(0))
-        for number in (signal.SIGINT, signal.SIGHUP):  # the parent says what they mean
+        for number in (signal.SIGINT, signal.SIGHUP):  # the parent decides what they mean
             handle(number, signal.SIG_IGN if is_ignored(number) else pass_over)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_PARENT)
         disown(held)

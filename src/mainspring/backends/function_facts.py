@@ -19,7 +19,7 @@ class Facts(NamedTuple):
 @lru_cache(maxsize=4096)
 def facts_of(func: Any) -> Facts:
     """Return what is known of a function."""
-    # Inspecting a function takes 5 µs, and ``using()`` validates anew each time.
+    # Inspecting a function takes 5 µs, and ``using()`` validates again each time.
     is_module_level = is_module_level_function(func)
     names = get_func_args(func) if is_module_level else []
     return Facts(

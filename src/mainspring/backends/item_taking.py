@@ -1,4 +1,4 @@
-"""Taking the items of a map from where they come from, not holding any back for long."""
+"""Take the items of a map from their source, without holding any back for long."""
 
 import asyncio
 import time
@@ -10,10 +10,10 @@ from typing import Any, Final
 from mainspring.core.codec import no_collection
 
 PATIENCE: Final = 0.05
-"""Seconds for which items may be collected, before what there is is stored."""
+"""Seconds for which items may be collected before they are stored."""
 
-_PIECE: Final = 1000  # items: between two looks at the clock
-_PIECE_TIME: Final = 0.01  # seconds that a piece is to take at most
+_PIECE: Final = 1000  # maximum number of items between two checks of the clock
+_PIECE_TIME: Final = 0.01  # seconds that a piece should take at most
 
 
 class Taker:
@@ -25,7 +25,7 @@ class Taker:
         self._is_exhausted = False
 
     def take(self, most: int) -> list[Any]:
-        """Return up to ``most`` items, fewer where they take long to come; none at the end."""
+        """Return up to ``most`` items, fewer if they arrive slowly, and none at the end."""
         taken: list[Any] = []
         began = looked = time.monotonic()
         while len(taken) < most and not self._is_exhausted:
@@ -43,7 +43,7 @@ class Taker:
 
 
 def _next_piece(wanted: int, took: float) -> int:
-    # At most twice as many, as the clock may stand still meanwhile.
+    # At most twice as many, because the clock may not have advanced meanwhile.
     fit = _PIECE if not took else int(wanted * _PIECE_TIME / took)
     return max(min(2 * wanted, fit, _PIECE), 1)
 
@@ -51,7 +51,7 @@ def _next_piece(wanted: int, took: float) -> int:
 async def take_async(
     items: AsyncIterable[Any], most: Callable[[], int]
 ) -> AsyncGenerator[list[Any], None]:
-    """Return lists of up to ``most()`` items: what has come within a while, or since."""
+    """Yield lists of up to ``most()`` items that came within ``PATIENCE``, or since the last."""
     collected: list[Any] = []
     has_come, is_full, has_room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -83,16 +83,16 @@ async def take_async(
             has_room.set()
             if taken:
                 yield taken
-        await collecting  # raises what it raised
+        await collecting  # raises the error of ``items``, if any
     finally:
         collecting.cancel()
         await asyncio.wait([collecting])
         if not collecting.cancelled():
-            collecting.exception()  # is raised above, or of no interest any more
+            collecting.exception()  # raised above, or no longer relevant
 
 
 def pull(lists: AsyncGenerator[list[Any], None], loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
-    """Return, in another thread, the items of lists that come in an event loop."""
+    """Yield the items of lists that an event loop in another thread produces."""
 
     async def following() -> list[Any] | None:
         return await anext(lists, None)

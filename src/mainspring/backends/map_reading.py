@@ -269,7 +269,7 @@ class MapReader:
     # The reduced value
 
     def reduced(self) -> TaskResult[Any] | None:
-        """Return the result that has the reduced value; None where there is none, as yet."""
+        """Return the result that has the reduced value, or None if there is none yet."""
         record = self.record()
         if record.result_id is None:
             return None

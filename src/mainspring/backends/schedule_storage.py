@@ -25,7 +25,7 @@ class ScheduleStorage(ABC):
 
     @abstractmethod
     def start_schedules(self, starts: Sequence[Start]) -> None:
-        """Store the states of schedules that are new, or are declared anew.
+        """Store the states of schedules that are new, or whose declaration has changed.
 
         One that is there keeps its state where its fingerprint is that one, or was declared later.
         """

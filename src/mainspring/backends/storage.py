@@ -38,7 +38,7 @@ class LostWorker(NamedTuple):
     started_at: int | None = None
     """Where ``started`` is not known: when any of its jobs may have been started."""
     ended: Mapping[str, int] = MappingProxyType({})
-    """The jobs that had ended and were not settled, likewise: no fault of theirs."""
+    """Finished jobs that were not settled, with their start times; not blamed for the crash."""
     overdue: Mapping[str, str] = MappingProxyType({})
     """Those of ``started`` for which the worker was killed, as they did not end when told to; each
     with the stack where it was."""
@@ -67,7 +67,7 @@ class Rescued(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """What staging did and when it is to be done next."""
+    """The result of staging, and when it is next due."""
 
     staged: int
     """How many jobs became ready."""
@@ -86,7 +86,7 @@ class Pruned(NamedTuple):
 
 
 class Stats(NamedTuple):
-    """How many jobs there are that are not finished, and who works on them."""
+    """The numbers of unfinished jobs, and the workers."""
 
     ready: Mapping[str, int]
     """By queue."""
@@ -185,7 +185,7 @@ class Storage(SettleStorage, MapStorage, ScheduleStorage, WaitStorage):
         raise NotImplementedError
 
     def stored(self, outcomes: Sequence[Outcome]) -> set[str]:
-        """Return the ids of those outcomes that are stored as they are; likewise."""
+        """Return the ids of the outcomes already stored. Only with ``supports_atomic_tasks``."""
         raise NotImplementedError
 
     @abstractmethod
@@ -194,7 +194,7 @@ class Storage(SettleStorage, MapStorage, ScheduleStorage, WaitStorage):
 
     @abstractmethod
     def retire(self, worker: Worker) -> None:
-        """Take a worker that has given everything back off the register."""
+        """Unregister a worker that has given back all its jobs."""
 
     @abstractmethod
     def leases(self) -> list[Lease]:
@@ -211,9 +211,9 @@ class Storage(SettleStorage, MapStorage, ScheduleStorage, WaitStorage):
         """
 
     def find_blocker(self) -> int | None:
-        """Return the process that keeps all others from writing; None where none is known to.
+        """Return the id of the process that keeps all others from writing, or None if unknown.
 
-        Only where one process can, and the system tells which.
+        Only for stores where one process can do that, on systems that report which one it is.
         """
         return None
 
@@ -239,11 +239,11 @@ class Storage(SettleStorage, MapStorage, ScheduleStorage, WaitStorage):
 
     @abstractmethod
     def pause(self, queue: str) -> bool:
-        """Have nothing claimed from a queue, also in times to come; whether that is new."""
+        """Pause a queue. Return False if it was already paused."""
 
     @abstractmethod
     def resume(self, queue: str) -> bool:
-        """Have a queue claimed from again; whether it was paused."""
+        """Resume a queue. Return False if it was not paused."""
 
     @abstractmethod
     def find_paused(self) -> frozenset[str]:
@@ -285,13 +285,13 @@ class Storage(SettleStorage, MapStorage, ScheduleStorage, WaitStorage):
         """Delete results that finished before this moment, looking at ``limit`` at most."""
 
     def may_need_vacuum(self) -> bool:
-        """Whether :meth:`vacuum` is worth a try; asks nobody."""
+        """Return True if :meth:`vacuum` may be worthwhile. A cheap check without I/O."""
         return False
 
     def vacuum(self) -> bool:
-        """Make the room of settled jobs usable again if that is due; whether it was.
+        """Reclaim the space of settled jobs if that is due. Return True if it was.
 
-        May take long. Stores that see to it by themselves do nothing.
+        This may take long. Stores that reclaim space by themselves do nothing.
         """
         return False
 

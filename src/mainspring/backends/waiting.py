@@ -1,4 +1,4 @@
-"""How a caller waits for a result: told by the store where it can, else by looking."""
+"""Wait for a result: notified by the store if it can, else by polling."""
 
 import asyncio
 import threading
@@ -98,9 +98,9 @@ def wait_in_steps(
 def watching(
     storage: Storage, watched_id: str | None, tell: Callable[[], None]
 ) -> Iterator[Callable[[], bool]]:
-    """Have ``tell`` called during the block when what is watched may be there; None for nothing.
+    """Call ``tell`` during the block when the watched job may have finished; watch no job if None.
 
-    Gives a function that tells whether that holds just now.
+    Yields a function that returns True while such notifications can arrive.
     """
     watch = None if watched_id is None else storage.watch(watched_id, tell)
     if watch is None:
@@ -138,8 +138,8 @@ def pauses(what: str, timeout: float | None, is_live: Callable[[], bool]) -> Ite
 
     Raises ``TimeoutError``, about ``what``, after ``timeout`` seconds, and one last look.
     """
-    # From 1 ms to 50 ms: short waits are answered fast, long ones cost nearly nothing. Who is told
-    # looks by itself only in case that this was lost.
+    # From 1 ms to 50 ms: short waits are answered fast, long ones cost nearly nothing. A notified
+    # caller polls only in case a notification was lost.
     end = None if timeout is None else time.monotonic() + timeout
     pause = _FIRST_POLL
     while True:

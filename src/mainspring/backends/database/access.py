@@ -80,7 +80,7 @@ class DatabaseAccess(Storage):
         """Return what is wrong with the server, for ``manage.py check --database``."""
         try:
             return self._dialect.check_server(connections[self._alias])
-        except InvalidTaskBackend:  # told by check()
+        except InvalidTaskBackend:  # reported by check()
             return []
 
     @property
@@ -115,7 +115,7 @@ class DatabaseAccess(Storage):
             yield cursor
 
     def _answered[T](self, answer: Answer[T], ask: Callable[[Any], T]) -> T:
-        # Ask, with a cursor, unless nobody has written since the last time.
+        # Ask, with a cursor, only if the database may have changed since the last time.
         with self._own_connection() as connection:
 
             def ask_now() -> T:

@@ -1,9 +1,9 @@
-"""Admission: makes jobs ready that wait for limits.
+"""Admission: make jobs ready that wait for limits.
 
-Each limit has a row that tells whom it has admitted; who admits more holds the locks on the rows of
-all limits concerned. Nobody else makes a job active that has limits: so what is counted under the
-locks can only become less meanwhile, and no limit is ever exceeded. A slot is given back by whoever
-looks next and finds its job over, whatever has ended it.
+The row of each limit records which jobs it has admitted. A process that admits more holds the locks
+on the rows of all limits concerned. Jobs with limits become active in no other way, so the numbers
+counted under the locks can only decrease meanwhile, and no limit is ever exceeded. The next look
+that finds a job finished, for whatever reason, frees its slot.
 """
 
 import logging
@@ -53,9 +53,9 @@ class Admission:
         freed: Collection[str] | None,
         paused: Sequence[str],
     ) -> Admitted:
-        """Admit whom there is room for: of all groups, or of those that share a limit of some.
+        """Admit jobs for which there is room: of all groups, or of those that share limits.
 
-        Does nothing but a look where there is nobody who waits.
+        With ``freed``, only groups that share a limit with those. If no job waits, only reads.
         """
         began = time.monotonic()
 
@@ -86,7 +86,7 @@ class Admission:
     # Which groups
 
     def _look(self, dialect: "Dialect", now: int) -> Look:
-        # Without locks: most of the time there is no room for anybody.
+        # Without locks, because most of the time there is no room.
         with self._reading() as cursor:
             look = Look(self._groups.choose(dialect, cursor, now))
             if look.names:

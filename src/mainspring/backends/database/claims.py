@@ -48,12 +48,12 @@ class Demand:
 class ClaimSize:
     """Limits the number of jobs in a claim after jobs turned out to be large.
 
-    As a Pace does: fewer at once, more step by step.
+    Like a ``Pace``, reduces the number at once, and raises it step by step.
     """
 
     def __init__(self) -> None:
         self.is_cut = False
-        """Return True if the last claim took fewer jobs because of their size."""
+        """True if the last claim took fewer jobs because of their size."""
         self._most: int | None = None
 
     def limit(self, limit: int) -> int:
@@ -205,7 +205,7 @@ class Batch(NamedTuple):
     claim: int
 
     def jobs(self) -> list[Job]:
-        """Return the jobs in their order: left to when others may write again."""
+        """Return the jobs in order. Call this once others may write again, as it takes time."""
         try:
             self.rows.sort(key=self.order)
         except TypeError:  # SQLite may store text in a numeric column

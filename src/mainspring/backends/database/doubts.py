@@ -6,20 +6,21 @@ from typing import Final
 
 from mainspring.core.jobs import Worker
 
-_FIRST: Final = 1.0  # seconds until the second look
+_FIRST: Final = 1.0  # seconds until the second search
 
 
 class Doubts:
     """The doubtful claims of one process: kept for good, and searched less and less often.
 
-    Nothing tells when a server has done, or never will do, what it was sent on a connection that
-    broke: a claim may turn up after minutes. A look finds it at the latest when twice as long has
-    passed. What is in doubt was never handed out, so to give it back is harmless at any time.
+    After a connection breaks, there is no way to know when the server has executed the statements
+    sent on it, or that it never will: a claim may turn up after minutes. A search finds it at the
+    latest when twice that time has passed. The jobs of a doubtful claim were never handed out, so
+    they can be released safely at any time.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._since: dict[int, tuple[float, float]] = {}  # by claim: since when, when to look
+        self._since: dict[int, tuple[float, float]] = {}  # by claim: since when, next search
         self._next_at = float("inf")
 
     def add(self, claim: int, now: float) -> None:
@@ -33,7 +34,7 @@ class Doubts:
         return now >= self._next_at
 
     def due(self, worker: Worker, now: float | None = None) -> list[int]:
-        """Return the claims of a worker whose search is due; all of them without ``now``."""
+        """Return the claims of a worker whose search is due, or all of them without ``now``."""
         with self._lock:
             return [
                 claim

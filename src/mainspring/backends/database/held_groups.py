@@ -1,7 +1,7 @@
 """Track the limit groups with waiting jobs, and choose the next ones to look at.
 
-Where they are few, at all of them each time. Where they are many, a look takes some of them: those
-of which a rate has room again, those of the newest jobs, and in turn all others.
+If there are few groups, each look covers all of them. If there are many, it covers some: those
+whose rate limits have room again, those of the newest jobs, and all others in turn.
 """
 
 from collections.abc import Collection, Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST: Final = 200
 """Maximum number of groups of each kind in one look."""
 _EVERY: Final = SECOND  # until the next batch of other groups
-_RARELY: Final = 8 * SECOND  # after a round in vain, as a batch takes up to 10 ms
+_RARELY: Final = 8 * SECOND  # after a round that admitted nothing, as a batch takes up to 10 ms
 _LATE: Final = SECOND  # tolerated difference of the clocks that make ids
 
 
@@ -33,7 +33,7 @@ class HeldGroups:
         self._opens = Agenda()  # when a rate has room for a group that waits only for that
         self._after = ""  # where the next batch of others starts
         self._rest = _EVERY
-        self._is_in_vain = True  # nobody was admitted in this round
+        self._is_in_vain = True  # nothing was admitted in this round
         self._are_many = False
         self._next_others = 0
         self._looked_at = 0
@@ -72,7 +72,7 @@ class HeldGroups:
 
     def hurry(self) -> None:
         """Look at all groups soon: some may have room, and it is not known which."""
-        self._hurried = 2  # to the end of this round, and of a whole one
+        self._hurried = 2  # the rest of this round, and a whole one
         self._rest = _EVERY
 
     def go_on(self) -> None:

@@ -1,7 +1,7 @@
 """Read large jobs after the claim, up to a bound in bytes.
 
-A claim itself leaves out what is longer than 128 KiB. How many jobs it takes, a worker has learned
-from those before, which may have been small.
+The claim itself leaves out values longer than 128 KiB. A worker has learned from earlier jobs how
+many to claim, and those may have been small.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ def has_large(jobs: Sequence[Job]) -> bool:
 
 
 def read(dialect: "Dialect", cursor: Any, jobs: Sequence[Job], most: int) -> Read:
-    """Return the first jobs whose bytes are ``most`` together, whole, at least one; and the rest.
+    """Return the first jobs, up to ``most`` bytes in total but at least one job, and the surplus.
 
-    Jobs that are gone meanwhile, in neither.
+    Their arguments and metadata are complete. Jobs that are gone meanwhile are left out.
     """
     large = [job.id for job in jobs if _is_large(job)]
     sizes: dict[str, int] = dict(_rows(dialect, cursor, "large_sizes", large))

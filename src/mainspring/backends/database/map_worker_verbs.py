@@ -77,7 +77,7 @@ class MapWorkerVerbs(WorkerVerbs):
         if row is None:
             return False, None
         record = MapRecord(*row)
-        is_finished, is_done = self._progress(cursor, map_id)  # anew: others may have been faster
+        is_finished, is_done = self._progress(cursor, map_id)  # again: others may have been faster
         if is_finished or not is_done:
             return is_finished, None
         below: list[tuple[str, int]] = []
@@ -127,14 +127,14 @@ class MapWorkerVerbs(WorkerVerbs):
         return MapsSeen(ended, rows[-1][0] if len(rows) == limit else "")
 
     def _write_patiently[T](self, write: Callable[[Any], T]) -> T:
-        # All is done again where another transaction was in the way, as one that cancels.
+        # Retry everything if another transaction was in the way, such as a cancellation.
         for _ in range(_TRIES - 1):
             try:
                 with self._writing() as cursor:
                     return write(cursor)
             except StoreUnavailable as error:
                 cause = error.__cause__
-                is_locked = isinstance(error, StoreLocked)  # the lock has been waited for already
+                is_locked = isinstance(error, StoreLocked)  # it has already waited for the lock
                 is_transient = isinstance(cause, Exception) and self._dialect.is_transient(cause)
                 if is_locked or not is_transient:
                     raise

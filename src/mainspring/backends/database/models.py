@@ -105,7 +105,7 @@ class HeldJob(models.Model):
     level = models.SmallIntegerField()
     """The lower first."""
     place = models.BigIntegerField()
-    """Within a level, likewise."""
+    """Within a level, the lower first."""
     available_at = MomentField()
 
     class Meta:
@@ -125,7 +125,7 @@ class HeldJob(models.Model):
 
 
 class LimitUse(models.Model):
-    """One limit, and whom it has admitted: see core/admission.py."""
+    """One limit, and the calls that it has admitted: see core/admission.py."""
 
     name = models.CharField(primary_key=True, max_length=128, editable=False)
     used = models.BinaryField()

@@ -1,4 +1,4 @@
-"""Trying again, for a caller who met another writer or a server that has gone away."""
+"""Retries for a caller that met another writer, or a server that has gone away."""
 
 import time
 from collections.abc import Callable
@@ -18,10 +18,10 @@ def patiently[T](
     attempt: Callable[[bool], T],
     failure: DatabaseError | InterfaceError | None = None,
 ) -> T:
-    """Return what ``attempt`` returns, tried again where another try may pass.
+    """Return the result of ``attempt``; retry it as long as another attempt may succeed.
 
-    It is told whether an earlier try may have been stored without an answer. ``failure`` is what a
-    first try, made already, has ended in.
+    ``attempt`` receives True if an earlier attempt may have been stored without an answer.
+    ``failure`` is the error of a first attempt that was already made.
     """
     end = time.monotonic() + _PATIENCE
     is_again = False
@@ -42,7 +42,7 @@ def patiently[T](
                 continue
             if not dialect.has_lost_connection(error):
                 raise
-            # It may have died long ago, idle; and what was not answered may be stored.
+            # An idle connection may have died long ago. An unanswered statement may be stored.
             connection.close()
             is_again = True
             end = time.monotonic()
@@ -52,9 +52,9 @@ def patiently[T](
 
 
 def unhindered[T](connection: BaseDatabaseWrapper, dialect: Dialect, attempt: Callable[[], T]) -> T:
-    """Return the result of ``attempt``, which must not run twice.
+    """Return the result of ``attempt``, which must not take effect twice.
 
-    Where the connection is what hinders it, and it had no effect, it is done on another one.
+    If it fails because of the connection, without any effect, retry it on another connection.
     """
     try:
         done = attempt()
@@ -77,7 +77,7 @@ def unhindered[T](connection: BaseDatabaseWrapper, dialect: Dialect, attempt: Ca
 def let_go(connection: BaseDatabaseWrapper) -> None:
     """Close a connection after its broken transaction.
 
-    Where the caller may go on after a savepoint, that is at the end of its request.
+    If the caller may go on after a savepoint, close it at the end of the request instead.
     """
     if connection.savepoint_ids:
         connection.close_at = time.monotonic()
@@ -86,5 +86,5 @@ def let_go(connection: BaseDatabaseWrapper) -> None:
 
 
 def is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Whether more than the present statement would be lost with the connection."""
+    """Return True if losing the connection would undo more than the current statement."""
     return connection.in_atomic_block or not connection.autocommit

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mainspring.backends.database.vendors.base import Dialect
 
 _LONG: Final = 0.02  # seconds
-_SHARE: Final = 500  # a look that takes long is made so seldom that it takes one part in so many
+_SHARE: Final = 500  # slow looks are so rare that they take at most one part in 500 of the time
 
 
 class LostJobs:
@@ -32,7 +32,7 @@ class LostJobs:
     ) -> list[tuple[Worker, LostWorker, Lease]]:
         """Return those of ``lost`` that are registered and have not renewed their lease since.
 
-        Each with how it was lost and with its lease.
+        Return each of them with how it was lost, and with its lease.
         """
         known = {worker.worker_id: worker for worker in lost}
         gone = []
@@ -50,9 +50,9 @@ class LostJobs:
     def find_orphans(
         self, dialect: "Dialect", cursor: Any, now: int
     ) -> list[tuple[Worker, LostWorker]]:
-        """Return workers that hold claims and were not registered at the last look, either.
+        """Return workers that hold claims, but are registered neither now nor at the last look.
 
-        Such a one had been given up, went on, and died before it could register anew. It is given
+        Such a worker was considered lost, went on, and died before it could register again. It has
         until the next look to do so.
         """
         begun = time.monotonic()
@@ -76,10 +76,10 @@ class LostJobs:
         now: int,
         lease: Lease,
     ) -> list[Rescued]:
-        """Take a lost worker off the register and rescue its jobs, in the caller's transaction.
+        """Unregister a lost worker and rescue its jobs, in the caller's transaction.
 
-        Nothing is done if all that is known is that its lease had ended, and it was renewed since.
-        Of one that is known to be dead, the last renewal may have been stored after its death.
+        Do nothing if only its expired lease is known, and it has renewed the lease since. If the
+        worker is known to be dead, its last renewal may have been stored after its death.
         """
         if lost.lease is None:
             cursor.execute(dialect.sql("retire"), (worker.token,))
@@ -88,7 +88,7 @@ class LostJobs:
         if not cursor.rowcount:
             return []
         rescued, has_locked = self._rescue(dialect, cursor, worker, lost, now)
-        if has_locked:  # by others: the next look comes back to them
+        if has_locked:  # the next look tries the locked jobs again
             known = (worker.token, lease.heard_at, lease.ends_at, worker.id, self._backend)
             cursor.execute(dialect.sql("register"), known)
         return rescued
@@ -96,13 +96,13 @@ class LostJobs:
     def rescue_jobs(
         self, dialect: "Dialect", cursor: Any, worker: Worker, lost: LostWorker, now: int
     ) -> list[Rescued]:
-        """Rescue what a worker has claimed, and nobody has locked, in the caller's transaction."""
+        """Rescue the jobs of a worker that are not locked, in the caller's transaction."""
         return self._rescue(dialect, cursor, worker, lost, now)[0]
 
     def _rescue(
         self, dialect: "Dialect", cursor: Any, worker: Worker, lost: LostWorker, now: int
     ) -> tuple[list[Rescued], bool]:
-        # Also return whether other transactions have locked more.
+        # Also return True if other transactions have locked more of its jobs.
         cursor.execute(dialect.sql("claimed"), (worker.first_claim, worker.last_claim))
         jobs = [Job(*row) for row in cursor.fetchall()]
         locked = dialect.find_locked(cursor, [job.id for job in jobs]) if jobs else set[str]()

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 SLACK: Final = SECOND // 4
 """The last microseconds, which are never skipped: clocks differ, and commits take time."""
 
-_QUEUE: Final = 4  # in a row
-_MOST_TOLD: Final = 100  # ranges; a notification holds up to 8,000 bytes
+_QUEUE: Final = 4  # index of the queue name in a row
+_MOST_TOLD: Final = 100  # ranges in a notification, which holds up to 8,000 bytes
 _MOST_RANGES: Final = 16
 _WAITING: Final = frozenset({State.READY, State.SCHEDULED})
 _LEVEL: Final = 0  # for all deferred jobs, which are staged regardless of priority
@@ -53,7 +53,7 @@ class Skipping:
         self._deferred = Stretches()
 
     def begin(self, levels: Collection[int] = ()) -> None:
-        """Start to skip; ``levels`` are the priorities with much to skip."""
+        """Start skipping. ``levels`` are the priorities that have much to skip."""
         with self._lock:
             self._levels.update(levels)
             for stretches in self._stretches.values():
@@ -83,9 +83,9 @@ class Skipping:
         return Walk(self, spans, newest_first, until)
 
     def look(self) -> "tuple[Walk, Walk] | None":
-        """Return where to look for work, in single queues and in all but some.
+        """Return the spans to search for work: in single queues, and in all queues but some.
 
-        None if nothing is skipped, or no worker has claimed from anything as yet.
+        Return None if nothing is skipped, or no worker has tried to claim since skipping began.
         """
         if not (self.is_on and self._asked):
             return None
@@ -94,13 +94,13 @@ class Skipping:
         return self.walk(named, newest_first=True), self.walk(others, newest_first=True)
 
     def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
-        """Skip nothing at these moments: this process makes jobs of these ready.
+        """Stop skipping these moments, because this process makes jobs with these times ready.
 
-        ``are_ends``: nor in between.
+        With ``are_ends``, also stop skipping all moments between the first and the last.
         """
         if not self.is_on:
             return
-        recent = clock.now() - SLACK  # which is not skipped anyway
+        recent = clock.now() - SLACK  # later moments are never skipped
         found = sorted({moment for moment in moments if moment <= recent or are_ends})
         if are_ends:
             ranges = [(found[0], found[-1])] if found[0] <= recent else []
@@ -112,13 +112,13 @@ class Skipping:
                 self._untold += ranges
 
     def untold(self) -> str:
-        """Return what other processes are to be told of :meth:`ready_again`, once that is stored.
+        """Return the ranges of :meth:`ready_again` as a message to other processes.
 
-        Empty if there is nothing.
+        Call this after the commit. Return an empty string if there is nothing to report.
         """
         with self._lock:
             ranges, self._untold = self._untold, []
-        self._reopen(ranges)  # what was looked through before it was stored
+        self._reopen(ranges)  # a search before the commit may have found them empty
         return ";".join(f"{first},{last}" for first, last in ranges[:_MOST_TOLD])
 
     def heard(self, told: str) -> None:
@@ -143,7 +143,7 @@ class Skipping:
         return min(span.first for span in spans if span.is_level and span.top == _LEVEL)
 
     def none_due(self, due_from: int, next_at: int | None) -> None:
-        """Take note that there is none from ``due_from`` to before ``next_at``; None: at all."""
+        """Record that no job is due from ``due_from`` until before ``next_at``, or ever if None."""
         if not self.is_on:
             return
         spans, found = [Span(_LEVEL, HIGHEST, _LEVEL, due_from)], [(_LEVEL, next_at or 0)]
@@ -175,7 +175,7 @@ class Skipping:
 
 
 class Walk(NamedTuple):
-    """The spans that one statement searches, and then those that it has passed."""
+    """The spans that one statement searches. Records afterwards which parts were empty."""
 
     skipping: Skipping
     spans: Sequence[tuple[Source, Sequence[Span]]]
@@ -185,11 +185,11 @@ class Walk(NamedTuple):
 
     @property
     def sources(self) -> list[Source]:
-        """From where, in order."""
+        """The sources to search, in order."""
         return [source for source, _ in self.spans]
 
     def passed(self, rows: "Sequence[Row]", limit: int) -> None:
-        """Take note of the rows of a claim of up to ``limit``; they begin as those of a batch."""
+        """Record the rows of a claim of up to ``limit`` jobs, which begin like those of a batch."""
         if self.until is None:
             return
         for number, (source, spans) in enumerate(self.spans):
@@ -201,14 +201,14 @@ class Walk(NamedTuple):
             self.skipping.passed(source, spans, found, self.newest_first, are_all, self.until)
 
     def passed_longest(self, rows: "Sequence[Row]", limit: int) -> None:
-        """Take note of the rows of a claim of the oldest of one priority, from one source."""
+        """Record the rows of a claim of the oldest jobs of one priority, from a single source."""
         if self.until is None:
             return
-        if not rows:  # others may have locked all of that priority: of the rest, nobody knows
+        if not rows:  # all jobs of that priority may be locked; nothing is known about the others
             return
         ((source, spans),) = self.spans
         found = [(row[0], row[1]) for row in rows]
-        level = found[0][0]  # of the others, the claim has not told how far it went
+        level = found[0][0]  # it is unknown how far the claim searched other priorities
         spans = [one for one in spans if one.is_level and one.top == level]
         spans = spans or [Span(level, HIGHEST, level, LOWEST)]
         are_all = len(rows) < limit
@@ -219,7 +219,7 @@ class Walk(NamedTuple):
 
 
 def _ranges(moments: Sequence[int]) -> list[tuple[int, int]]:
-    # So few that nothing falls into pieces: the widest gaps between moments stay skipped.
+    # Only a few ranges, so that stretches are not split too often: the widest gaps stay skipped.
     if not moments:
         return []
     gaps = sorted(range(1, len(moments)), key=lambda n: moments[n] - moments[n - 1])
@@ -228,5 +228,5 @@ def _ranges(moments: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def ready_moments(outcomes: "Iterable[Outcome | Job]") -> list[int]:
-    """Return when those became or become available that are ready or deferred once more."""
+    """Return the times at which the jobs that are ready or deferred again become available."""
     return [one.available_at for one in outcomes if one.state in _WAITING]

@@ -1,7 +1,8 @@
 """Stretches: parts of the index of ready jobs that are skipped because they were found empty.
 
-Beside a transaction that stays open for long, a server keeps the index entries of all that was
-ever ready, and each claim would walk over them. Pure: decides by the moments that it is given.
+While a transaction stays open for a long time, a server keeps the index entries of all jobs that
+were ready at any time, and each claim would walk over them. This module does no I/O and does not
+read the clock.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,8 +28,8 @@ CHECK_AT_LEAST_EVERY: Final = 300.0  # seconds
 
 _BETWEEN_CHECKS: Final = 0.1  # seconds
 _LATE: Final = 60.0  # seconds to search back after a late job was found
-_BETWEEN_LOOKS_BACK: Final = 5.0  # seconds, as each may be of a million entries
-_MOST_ROWS: Final = 20_000  # claimed in the stretches that are searched at once
+_BETWEEN_LOOKS_BACK: Final = 5.0  # seconds, as each may read a million entries
+_MOST_ROWS: Final = 20_000  # claimed from the stretches that are searched again at once
 _MOST: Final = 128  # stretches of one priority
 
 
@@ -44,7 +45,7 @@ class Span(NamedTuple):
 
     @property
     def is_level(self) -> bool:
-        """Whether it is of one priority, and not of all between two."""
+        """True if the span covers a single priority, not a range of priorities."""
         return self.top == self.bottom
 
 
@@ -76,19 +77,19 @@ class _Stretch:
 
 
 class Stretches:
-    """What one process skips in the jobs of one source: of one queue, or of all but some.
+    """The stretches that one process skips in one source: one queue, or all queues but some.
 
-    A job that becomes ready at a moment that is skipped is found when the stretch is looked
-    through again: after 1 second, 4 seconds, 16 seconds and so on, at least every 5 minutes.
+    A job that becomes ready at a skipped moment is found when the stretch is searched again: after
+    1 second, 4 seconds, 16 seconds and so on, at least every 5 minutes.
     """
 
     def __init__(self, levels: Iterable[int] = ()) -> None:
-        """``levels``: priorities that jobs have had; of others, nothing is skipped at first."""
+        """``levels`` are the known priorities. In others, nothing is skipped until :meth:`know`."""
         self._levels: dict[int, list[_Stretch]] = {level: [] for level in levels}
         self._next_check = self._next_look_back = 0.0
 
     def spans(self, newest_first: bool, now: float) -> list[Span]:
-        """Return where something may be ready, in order; ``now`` in seconds of any clock."""
+        """Return the spans that may have ready jobs, in order. ``now``: seconds of any clock."""
         self._open_due(now)
         spans: list[Span] = []
         above = TOP
@@ -113,7 +114,7 @@ class Stretches:
         yield first, HIGHEST  # future times are never skipped
 
     def _open_due(self, now: float) -> None:
-        # The longest due first, and no more at once than is looked through in some milliseconds.
+        # The longest due first, and only as many as can be searched in a few milliseconds.
         if now < self._next_check:
             return
         due = [one for one in self._all() if not one.is_open and one.check_at <= now]
@@ -135,11 +136,11 @@ class Stretches:
         until: int,
         now: float,
     ) -> None:
-        """Take note of what a claim has walked through: ``spans``, in their order.
+        """Record what a claim has searched: ``spans``, in order.
 
-        ``found``: what it took, so that nothing else is left up to the last one; ``are_all``:
-        whether nothing else is left at all. What was available after ``until`` is not skipped, as
-        others may come before it.
+        ``found`` are the jobs that it took: nothing else is left up to the last of them. With
+        ``are_all``, nothing else is left at all. Moments after ``until`` are not skipped, because
+        other jobs may still become ready there.
         """
         self.know(level for level, _ in found)
         self._look_back(found, now)
@@ -177,7 +178,7 @@ class Stretches:
                     return
 
     def _look_back(self, found: Sequence[Found], now: float) -> None:
-        # Where one came late, others may have: a transaction that has taken its time, for one.
+        # If one job came late, others may have, too: for example, if a transaction took long.
         is_late = any(
             one.is_open and one.first <= moment <= one.last
             for level, moment in found
@@ -207,7 +208,7 @@ class Stretches:
         self._levels[level] = _merged(left)
 
     def reopen(self, level: int | None, first: int, last: int) -> None:
-        """Reopen the interval between two moments, of one priority or all: a job is ready again."""
+        """Stop skipping an interval, in one priority or in all if None: a job is ready again."""
         for key in self._levels if level is None else {level} & self._levels.keys():
             stretches = [part for one in self._levels[key] for part in _without(one, first, last)]
             self._levels[key] = stretches
@@ -217,7 +218,7 @@ class Stretches:
 
 
 def _closed(one: _Stretch, first: int, last: int, now: float) -> Iterator[_Stretch]:
-    # What was looked through again is skipped again, and is older now; the rest stays open.
+    # The part that was searched again is skipped again, now at a higher age; the rest stays open.
     if one.first < first:
         yield _Stretch(one.first, first - 1, one.since, one.checked, one.rows, is_open=True)
     begin, end = max(one.first, first), min(one.last, last)
@@ -258,7 +259,7 @@ def _touch(one: _Stretch, other: _Stretch) -> bool:
 
 
 def _belong_together(one: _Stretch, other: _Stretch) -> bool:
-    # Of about the same age, so that what is old need not be looked through as often as what is new.
+    # Only if they are of similar age, so that old stretches are not searched as often as new ones.
     if not _touch(one, other) or one.is_open or one.rows + other.rows > _MOST_ROWS:
         return False
     ages = sorted((one.checked - one.since, other.checked - other.since))

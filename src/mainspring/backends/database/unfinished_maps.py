@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def some_unfinished(dialect: "Dialect", cursor: Any, after: str, most: int) -> "Sequence[Row]":
-    """Return up to ``most`` maps after an id, by id: each with whether all its rows have ended.
+    """Return up to ``most`` maps after an id, by id: each with True if all its rows have ended.
 
-    All rows of a map that takes more have not.
+    While a map takes more rows, this is False.
     """
     cursor.execute(dialect.sql("some_unfinished_maps"), (dialect.backend, after, most))
     maps: Sequence[Row] = cursor.fetchall()

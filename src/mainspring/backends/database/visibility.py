@@ -27,7 +27,7 @@ def keeps_snapshot(connection: BaseDatabaseWrapper, dialect: Dialect) -> bool:
 
 
 def has_ended_in_conflict(connection: BaseDatabaseWrapper, dialect: Dialect) -> bool:
-    """Return True if nothing that is tried again in the caller's transaction can pass."""
+    """Return True if no retry within the caller's transaction can succeed."""
     return is_in_transaction(connection) and (
         connection.needs_rollback or keeps_snapshot(connection, dialect)
     )
@@ -36,7 +36,7 @@ def has_ended_in_conflict(connection: BaseDatabaseWrapper, dialect: Dialect) -> 
 def find_out(connection: BaseDatabaseWrapper, dialect: Dialect, read: Read) -> None:
     """Find out whether an open read of the caller's keeps its connection in the past.
 
-    Outside a transaction. If it does, what is read later is read on another connection.
+    Call this outside a transaction. If it does, later reads use another connection.
     """
     seen = read(connection)
     with dialect.apart(connection):
@@ -48,10 +48,10 @@ def find_out(connection: BaseDatabaseWrapper, dialect: Dialect, read: Read) -> N
 def hidden_because(
     connection: BaseDatabaseWrapper, dialect: Dialect, read: Read, ended_at: int
 ) -> str:
-    """Return why the open transaction of ``connection`` never sees the end of what is awaited.
+    """Return why the open transaction of ``connection`` can never see the end of a job or map.
 
-    An empty string if it may see it. ``read`` reads its row, if it is there, on a connection;
-    ``ended_at`` is the column that is not None once it has ended.
+    Return an empty string if it may see it. ``read`` reads the row, if it exists, on a connection.
+    ``ended_at`` is the index of the column that is not None once the job or map has ended.
     """
     if keeps_snapshot(connection, dialect):
         return _SNAPSHOT

@@ -51,13 +51,13 @@ class WorkerVerbs(DatabaseAccess):
             return self._settle_admit_and_claim(worker, outcomes, queues, limit, groups)
         lost, batches = self._exchange(worker, outcomes, queues, limit)
         if limit and not batches and self._dialect.forget_notifications():
-            # What was notified may have come after the look: look once more, then it is safe to
+            # A notification may have come after the claim: claim once more, then it is safe to
             # wait.
             _, batches = self._exchange(worker, (), queues, limit)
         return lost, self._jobs_of(worker, batches, limit)
 
     def _jobs_of(self, worker: Worker, batches: Sequence[Batch], limit: int) -> list[Job]:
-        # Sorted and made into jobs here, where the database is free for others again.
+        # Rows are sorted and made into jobs here, when the database is free for others again.
         jobs = [job for batch in batches for job in batch.jobs()]
         self._size.claimed(len(jobs), limit)
         if large_jobs.has_large(jobs):
@@ -269,7 +269,7 @@ class WorkerVerbs(DatabaseAccess):
             staged = self._dialect.stage(cursor, due_from, now, _STAGE_STEP)
             next_at, has_held = self._next_scheduled(cursor)
         if staged:
-            if has_held:  # it may have been they
+            if has_held:  # the staged jobs may be among them
                 self._admission.hurry()
             self._dialect.ready_again((due_from, now), are_ends=True)
             self._notify()
@@ -356,7 +356,7 @@ class WorkerVerbs(DatabaseAccess):
             with self._reading() as cursor:
                 soon = clock_now() + SECOND  # what is due later, the stager finds by itself
                 is_any_ready, newest_held = self._dialect.look(cursor, soon)
-        except StoreUnavailable:  # for the worker to meet and to tell
+        except StoreUnavailable:  # the worker will meet the same error and report it
             return True
         if newest_held is None or newest_held <= self._newest_held:
             return is_any_ready

@@ -8,8 +8,8 @@ _NAME: Final = "mainspring_map_unfinished"
 _CREATE: Final = f"CREATE INDEX {_NAME} ON mainspring_map (backend, id) WHERE finished_at IS NULL"
 
 
-# Not in the models: MySQL and MariaDB, where no index has a condition, would warn of it. There the
-# index by finished_at serves, as the primary key stands at its end.
+# Not in the models, because Django would warn on MySQL and MariaDB, which have no conditional
+# indexes. There, the index by finished_at is used, as it ends with the primary key.
 def _create(_apps: Any, schema_editor: Any) -> None:
     if schema_editor.connection.vendor != "mysql":
         schema_editor.execute(_CREATE)

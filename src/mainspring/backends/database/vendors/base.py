@@ -35,9 +35,9 @@ class Dialect(Waking, Trouble):
 
     vendor: ClassVar[str]
     gate: ClassVar[AbstractContextManager[None]] = nullcontext()
-    """What a worker's threads enter to use its connections."""
+    """Context manager that a worker's threads enter to use its connections."""
     most_groups: ClassVar[int] = 200
-    """Limit groups that one transaction admits from."""
+    """Maximum number of limit groups from which one transaction admits jobs."""
 
     # Of statements that end a transaction or begin another: how they begin.
     ends_transaction: ClassVar[re.Pattern[str]] = re.compile(
@@ -61,13 +61,13 @@ class Dialect(Waking, Trouble):
         return codec.encode(list(ids)).decode()
 
     def found_ids(self, ids: Sequence[str]) -> Any:
-        """Return ids of jobs that were read, as the parameter of statements on our own tables."""
+        """Return ids that were read from our tables, as a parameter of statements on them."""
         return self.ids(ids)
 
     @property
     @abstractmethod
     def identity(self) -> str:
-        """A text that is the same wherever the same database is meant, and only there."""
+        """A string that is equal for two processes if, and only if, they use the same database."""
 
     def product(self, connection: BaseDatabaseWrapper) -> str:
         """Return the database's name for people, as far as it is known without asking it."""
@@ -170,7 +170,7 @@ class Dialect(Waking, Trouble):
         return rows
 
     def retry(self, cursor: Any, ids: Sequence[str], now: int) -> None:
-        """Have failed jobs run again; those with limits are held, and do not wait as yet."""
+        """Let failed jobs run again. Jobs with limits become held, but do not wait for them yet."""
         cursor.execute(self.sql("retry_rows"), (now, self.ids(ids)))
 
     # Dividing and merging, on a worker's connection
@@ -203,14 +203,14 @@ class Dialect(Waking, Trouble):
 
     @property
     def sign(self) -> int:
-        """What moments are multiplied by, so that the first job of the order has the lowest."""
+        """The factor for moments that gives the first job in the order the lowest value."""
         return -1 if self.order == "lifo" else 1
 
     @abstractmethod
     def stage(self, cursor: Any, due_from: int, now: int, most: int) -> int:
-        """Make up to ``most`` deferred jobs that are due ready or held; return how many.
+        """Make up to ``most`` due jobs ready or held; return their number.
 
-        None is due before ``due_from``.
+        No deferred job is due before ``due_from``.
         """
 
     def hold(self, cursor: Any, ids: Sequence[str], is_own: bool = False) -> None:
@@ -228,12 +228,12 @@ class Dialect(Waking, Trouble):
         return rows
 
     def held_groups(self, cursor: Any, after: str, most: int) -> set[str]:
-        """Return the next limit groups, by their text, of the jobs that wait."""
+        """Return the next limit groups that have waiting jobs, in the order of their texts."""
         cursor.execute(self.sql("held_groups"), (self.backend, after, most))
         return {group for (group,) in cursor.fetchall()}
 
     def holding(self, cursor: Any, groups: Sequence[str]) -> set[str]:
-        """Return those of some limit groups that have jobs which wait."""
+        """Return those of the given limit groups that have waiting jobs."""
         cursor.execute(self.sql("holding"), (self.backend, self.texts(groups)))
         return {group for (group,) in cursor.fetchall()}
 
@@ -273,7 +273,7 @@ class Dialect(Waking, Trouble):
         self.save_limits(cursor, limits)
 
     def add_limits(self, cursor: Any, names: Sequence[str], now: int) -> None:
-        """Add limits that are not there; in their order, so that two who do so get on."""
+        """Add missing limits, in the order of their names to avoid deadlocks."""
         cursor.execute(self.sql("add_limits"), (self.texts(names), now))
 
     def save_limits(self, cursor: Any, limits: Sequence[tuple[str, bytes, int]]) -> None:
@@ -302,9 +302,9 @@ class Dialect(Waking, Trouble):
     ) -> tuple[list[str], list[Batch]]:
         """Settle and claim in one transaction.
 
-        ``between`` the two, a function is called: again where all is done again.
-        Return the ids of outcomes whose claims no longer held, and what was claimed, as rows:
-        they are made into jobs when the database is free for others again.
+        ``between`` is called between the two, again if the transaction is retried. Return the ids
+        of outcomes whose claims no longer held, and the claimed rows. They are made into jobs
+        later, when the database is free for others again.
         """
 
     @abstractmethod
@@ -312,20 +312,20 @@ class Dialect(Waking, Trouble):
         """Write outcomes whose claims hold; return the ids of the others."""
 
     def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
-        """Take note that jobs are ready which became available at these moments.
+        """Record that jobs with these availability times are ready.
 
-        ``are_ends``: or in between.
+        With ``are_ends``, also all times between the first and the last.
         """
 
     def due_from(self) -> int:
-        """Return the moment from which deferred jobs are to be looked for."""
+        """Return the time before which no deferred job is due."""
         return LOWEST
 
     def none_due(self, due_from: int, next_at: int | None) -> None:
-        """Take note that there is none from ``due_from`` to before ``next_at``; None: at all."""
+        """Record that no job is due from ``due_from`` until before ``next_at``, or ever if None."""
 
     def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
-        """Return whether any job is ready, or is due until ``soon``, and the newest held one."""
+        """Return whether any job is ready or due by ``soon``, and the id of the newest held job."""
         cursor.execute(self.sql("any_ready"), (self.backend, soon))
         is_any_ready, newest_held = cursor.fetchone()
         return bool(is_any_ready), newest_held
@@ -333,7 +333,7 @@ class Dialect(Waking, Trouble):
     def find_lost(self, cursor: Any, outcomes: Sequence[Row]) -> list[str]:
         """Return the ids of outcomes that are not stored.
 
-        What is stored as the outcome says was stored by us, and the answer did not come.
+        If a row already matches its outcome, we have stored it, and the answer was lost.
         """
         cursor.execute(self.sql("settled"), (self.ids([outcome[0] for outcome in outcomes]),))
         settled = {row[0]: row[1:] for row in cursor.fetchall()}

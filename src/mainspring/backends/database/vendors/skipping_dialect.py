@@ -1,4 +1,4 @@
-"""The base of databases whose indexes keep dead entries while a transaction stays open."""
+"""Base class for databases whose indexes keep dead entries while a transaction stays open."""
 
 from collections.abc import Iterable
 
@@ -17,13 +17,13 @@ class SkippingDialect(Dialect):
         self._skipping = Skipping()
 
     def due_from(self) -> int:
-        """Skip deferred jobs that were staged."""
+        """Return the earliest time that is not skipped."""
         return self._skipping.due_from()
 
     def none_due(self, due_from: int, next_at: int | None) -> None:
-        """Skip that from now on."""
+        """Skip that interval from now on."""
         self._skipping.none_due(due_from, next_at)
 
     def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
-        """Skip nothing there; where others can be told, :meth:`notify` does."""
+        """Stop skipping there. :meth:`notify` reports it to other processes, if it can."""
         self._skipping.ready_again(moments, are_ends)

@@ -254,15 +254,15 @@ class SQLiteDialect(Dialect):
         return _is_locked(error)
 
     def is_conflict(self, error: Exception) -> bool:
-        """Return False: whoever holds the lock for too long is to be named."""
+        """Return False, so that the error names the process that holds the lock for too long."""
         return False
 
     def is_behind(self, error: Exception) -> bool:
-        """Return True if somebody has written since the connection's open read began."""
+        """Return True if others have written since the connection's open read began."""
         return _is_behind(error)
 
     def may_be_behind(self, connection: BaseDatabaseWrapper) -> bool:
-        """Return True for a file: a cursor that is not read to its end keeps what it saw first."""
+        """Return True for a file: a cursor that is not read to its end keeps seeing old data."""
         return self._path is not None and connection.connection is not None
 
     def caught_up(self, connection: BaseDatabaseWrapper) -> None:
@@ -272,9 +272,9 @@ class SQLiteDialect(Dialect):
 
     @contextmanager
     def apart(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
-        """Give Django's connection another one of the driver's for a moment.
+        """Give Django's connection another driver connection during the block.
 
-        What the caller has not read to its end stays open on its own.
+        Cursors that the caller has not read to the end stay open on its own driver connection.
         """
         other = connection.copy()
         other.inc_thread_sharing()
@@ -374,7 +374,7 @@ def _is_locked(error: Exception) -> bool:
 
 
 def _is_behind(error: BaseException) -> bool:
-    # To wait is in vain: what the connection reads stays as old as it is.
+    # Waiting does not help: the connection keeps reading the same old state.
     return getattr(error.__cause__ or error, "sqlite_errorname", "") == "SQLITE_BUSY_SNAPSHOT"
 
 

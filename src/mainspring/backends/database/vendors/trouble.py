@@ -14,7 +14,7 @@ class Trouble(ABC):
     """A dialect's interpretation of its database's errors."""
 
     behind: Collection[int] = ()
-    """The ids of drivers' connections that have last been found behind: see :meth:`is_behind`."""
+    """The ids of driver connections that were behind when last checked; see :meth:`is_behind`."""
 
     @abstractmethod
     def explain(self, error: Exception) -> str:
@@ -22,7 +22,7 @@ class Trouble(ABC):
 
     @abstractmethod
     def is_transient(self, error: Exception) -> bool:
-        """Whether the statement that raised had no effect and may pass if tried again."""
+        """Return True if the failed statement had no effect and may succeed when retried."""
 
     def is_locked_out(self, error: BaseException) -> bool:
         """Return True if another transaction has held a lock for too long."""
@@ -57,9 +57,9 @@ class Trouble(ABC):
         return self.is_transient(error) and not self.is_locked_out(error)
 
     def is_behind(self, error: Exception) -> bool:
-        """Return True if the connection cannot write, as it reads what others have changed since.
+        """Return True if the connection cannot write, because it reads an outdated state.
 
-        Outside a transaction, that is where the caller has not read a result to its end.
+        Outside a transaction, this happens if the caller has not read a result to its end.
         """
         return False
 

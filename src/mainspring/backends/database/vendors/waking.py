@@ -1,4 +1,4 @@
-"""What the storage needs of each database for those who wait: to be woken."""
+"""Wake the workers and callers that wait: the part of a dialect that the storage needs for it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -13,20 +13,20 @@ class Waking(ABC):
 
     @abstractmethod
     def notify(self, connection: BaseDatabaseWrapper) -> None:
-        """Wake the workers that wait, in whichever process; ``connection`` has committed."""
+        """Wake the waiting workers of all processes. ``connection`` has committed."""
 
     def tell_settled(self, connection: BaseDatabaseWrapper, ids: Sequence[str]) -> None:  # noqa: B027
-        """Tell the callers that wait for these results, where the database can."""
+        """Notify the callers that wait for these results, if the database can."""
 
     @abstractmethod
     def forget_notifications(self) -> bool:
-        """Take back what :meth:`notify` left; whether there was something."""
+        """Discard pending notifications of :meth:`notify`. Return True if there were any."""
 
     @abstractmethod
     def wait(self, timeout: float, look: Callable[[], bool]) -> bool:
-        """Wait for :meth:`notify` or :meth:`interrupt`; whether one came within ``timeout`` s.
+        """Wait for :meth:`notify` or :meth:`interrupt`; False if none came in ``timeout`` seconds.
 
-        ``look`` tells whether any job is ready, for a database that cannot notify.
+        ``look`` returns True if any job is ready, for a database that cannot notify.
         """
 
     def watch(self, job_id: str, call: Callable[[], None]) -> Watch | None:

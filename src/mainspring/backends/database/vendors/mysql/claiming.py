@@ -12,7 +12,7 @@ from mainspring.backends.database.vendors.base import Row
 from mainspring.backends.storage import ANY_QUEUE
 
 type Note = Callable[[], None]
-"""Takes note of what a claim has passed, once it is stored."""
+"""Records what a claim has searched; called after the commit."""
 
 
 class _Group(NamedTuple):
@@ -25,7 +25,7 @@ class _Group(NamedTuple):
 
     @property
     def source(self) -> Source:
-        """As what claims skip in."""
+        """The source whose empty stretches claims from this group skip."""
         if isinstance(self.queues, str):
             return Source(self.queues)
         return Source(None, tuple(self.queues))
@@ -34,8 +34,8 @@ class _Group(NamedTuple):
 class Claims:
     """Claims for one backend alias, in the caller's transaction.
 
-    Each choice reads one index in its order and locks no more than it takes: what is left, another
-    worker may take at the same moment.
+    Each query reads one index in order and locks only the rows that it takes, so that another
+    worker can take other rows at the same time.
     """
 
     def __init__(self, backend: str, order: str, skipping: Skipping) -> None:
@@ -44,7 +44,7 @@ class Claims:
         self._skipping = skipping
 
     def take(self, cursor: Any, wanted: Wanted, notes: list[Note]) -> list[Batch]:
-        """See :meth:`Storage.claim`; append to ``notes`` what to call after the commit."""
+        """See :meth:`Storage.claim`; append to ``notes`` the functions to call after the commit."""
         batches: list[Batch] = []
         left, groups = wanted.limit, list(_groups(wanted))
         self._skipping.asked([group.source for group in groups])
@@ -67,7 +67,7 @@ class Claims:
             _mark(cursor, wanted.claim, rows)
             yield Batch(rows, oldest_first, self._backend, wanted.claim)
             left -= len(rows)
-            if not (rows and left):  # what has no oldest job has none
+            if not (rows and left):  # no oldest job means no jobs at all
                 return
         walk = self._skipping.walk([group.source], self._newest_first)
         rows = self._first(cursor, group, walk, left)
@@ -77,7 +77,7 @@ class Claims:
         yield Batch(rows, order, self._backend, wanted.claim)
 
     def _first(self, cursor: Any, group: _Group, walk: Walk, limit: int) -> list[Row]:
-        # The first ones in the order of the backend.
+        # Return the first jobs in the order of the backend.
         ((_, spans),) = walk.spans
         if self._newest_first and list(spans) == [EVERYTHING]:  # in one statement
             return self._rows(cursor, "newest", group, limit)
@@ -109,7 +109,7 @@ class Claims:
     def _levels(
         self, cursor: Any, group: _Group, spans: Sequence[Span]
     ) -> Iterator[tuple[int, int, int]]:
-        # Each priority that may have ready jobs, with the first and the last moment to look at.
+        # Yield each priority that may have ready jobs, with the first and last moment to search.
         for span in spans:
             if span.is_level:
                 yield span.top, span.first, span.last
@@ -120,7 +120,7 @@ class Claims:
                 yield below, LOWEST, HIGHEST
 
     def is_any_ready(self, cursor: Any, walks: Sequence[Walk]) -> bool:
-        """Return whether anything is ready where it may be."""
+        """Return True if any job is ready in the spans of these walks."""
         for walk in walks:
             for source, spans in walk.spans:
                 group = _group_of(source)
@@ -136,7 +136,7 @@ class Claims:
 
 
 def _groups(wanted: Wanted) -> Iterator[_Group]:
-    # Named queues one after the other; the queues that "*" stands for as equals.
+    # Named queues come one after the other; the queues that "*" stands for form one group.
     for queue in wanted.queues:
         if queue == ANY_QUEUE:
             yield _Group("any", (*wanted.queues, *wanted.leave_out))

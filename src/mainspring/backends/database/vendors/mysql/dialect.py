@@ -30,15 +30,15 @@ _TRIES: Final = 5
 # Seconds between two looks for work: with 0.1, two idle processes take more than 1 % of a core.
 _SLOWEST: Final = 0.2
 _LONGEST_ID: Final = 32
-_LONG: Final = 0.005  # seconds: a look takes less, unless it walks over what is dead
-_ARGUMENTS: Final = 8  # which column of a new job they are
+_LONG: Final = 0.005  # seconds; a look that takes longer may be walking over dead entries
+_ARGUMENTS: Final = 8  # index of their column in a new job
 
 LOCK_WAIT: Final = 1
-"""Seconds that a statement waits for what others have locked: all else of the worker waits with it.
-It is the least that MySQL knows."""
+"""Seconds that a statement waits for locks of others. The rest of the worker waits with it.
+This is the minimum in MySQL."""
 
-# Where MariaDB is asked for many ids, it would make a table of them and read all of ours. And it
-# can end a transaction of a process that is frozen or gone: others wait for what that has locked.
+# For many ids, MariaDB would make a table of them and read all rows of ours. MariaDB can also end
+# the transaction of a process that is frozen or gone, so that others do not wait for its locks.
 _TUNING: Final = (
     f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT} "
     "/*M! , in_predicate_conversion_threshold = 0, idle_transaction_timeout = 5 */"
@@ -67,18 +67,18 @@ class MySQLDialect(SkippingDialect):
         self._polling = Polling(_SLOWEST)
         self._sessions = threading.local()
         self._product = "MySQL"
-        self._longest_statement: int | None = None  # in bytes, where it has been asked for
+        self._longest_statement: int | None = None  # in bytes; None until it is known
 
     @property
     def identity(self) -> str:
-        """The server, as this process is told of it, and the database."""
+        """The server, as the settings of this process name it, and the database."""
         host, port, name = (self._settings.get(key) or "" for key in ("HOST", "PORT", "NAME"))
         options = self._settings["OPTIONS"]
         others = options.get("unix_socket", ""), options.get("read_default_file", "")
         return f"mysql:{':'.join(others)}:{host}:{port}:{name}"
 
     def product(self, connection: BaseDatabaseWrapper) -> str:
-        """Return which of the two it is, if it answers."""
+        """Return whether the server is MariaDB or MySQL, if it answers."""
         with suppress(Error):
             self._product = connection.display_name
         return self._product
@@ -88,7 +88,7 @@ class MySQLDialect(SkippingDialect):
         return codec.encode([job_id for job_id in dict.fromkeys(ids) if _is_id(job_id)]).decode()
 
     def found_ids(self, ids: Sequence[str]) -> Any:
-        """Return what the drivers make a list of."""
+        """Return a tuple, which the drivers expand to a list."""
         return tuple(ids)
 
     def check_server(self, connection: BaseDatabaseWrapper) -> list[CheckMessage]:
@@ -117,7 +117,7 @@ class MySQLDialect(SkippingDialect):
         """Give a cursor, without a transaction."""
         connection.ensure_connection()
         with connection.make_cursor(connection.create_cursor()) as cursor:
-            # What holds in a session is set again whenever Django has made a new one.
+            # Session settings are made again whenever Django has opened a new connection.
             if getattr(self._sessions, "of", None) is not connection.connection:
                 server.require_version(connection)
                 cursor.execute(_TUNING)
@@ -206,11 +206,11 @@ class MySQLDialect(SkippingDialect):
     # Staging and admitting
 
     def texts(self, texts: Sequence[str]) -> Any:
-        """Return texts as what the drivers make a list of; there is one in it that nobody has."""
+        """Return a tuple, which the drivers expand to a list; an empty string avoids ``()``."""
         return ("", *texts)
 
     def stage(self, cursor: Any, due_from: int, now: int, most: int) -> int:
-        """Choose what is due, make it ready or held, and have that wait which is held."""
+        """Choose due jobs, make them ready or held, and let the held ones wait for their limits."""
         cursor.execute(self.sql("due"), (self.backend, due_from, now, most))
         due = cursor.fetchall()
         if due:
@@ -220,9 +220,9 @@ class MySQLDialect(SkippingDialect):
         return len(due)
 
     def held_groups(self, cursor: Any, after: str, most: int) -> set[str]:
-        """Jump over what is left of a group: in one statement, MariaDB would read all jobs."""
+        """Skip the rest of each group; with a single statement, MariaDB would read all jobs."""
         groups = set[str]()
-        for _ in range(most):  # each finds one more, at least
+        for _ in range(most):  # each query finds at least one more group
             cursor.execute(self.sql("held_groups"), (self.backend, after, most))
             found = [group for (group,) in cursor.fetchall()]
             groups.update(found)
@@ -232,7 +232,7 @@ class MySQLDialect(SkippingDialect):
         return groups
 
     def holding(self, cursor: Any, groups: Sequence[str]) -> set[str]:
-        """Look for one after the other, likewise."""
+        """Query each group separately, for the same reason as :meth:`held_groups`."""
         return {group for group in groups if self._row(cursor, "holding", group)}
 
     def _row(self, cursor: Any, name: str, group: str) -> Row | None:
@@ -252,7 +252,7 @@ class MySQLDialect(SkippingDialect):
     # Claiming and settling
 
     def find_locked(self, cursor: Any, ids: Sequence[str]) -> set[str]:
-        """Try to lock them without waiting; without a transaction, the locks go at once."""
+        """Try to lock the rows without waiting. Outside a transaction, the locks end at once."""
         wanted = (self.texts([job_id for job_id in ids if _is_id(job_id)]),)
         cursor.execute(self.sql("live_jobs"), wanted)
         there = {job_id for (job_id,) in cursor.fetchall()}
@@ -260,7 +260,7 @@ class MySQLDialect(SkippingDialect):
         return there.difference(job_id for (job_id,) in cursor.fetchall())
 
     def find_taken(self, cursor: Any, claims: Sequence[int]) -> Sequence[Row]:
-        """Look for them without a lock: others settle what is found beside it."""
+        """Read without locks, because others may be settling neighboring rows."""
         cursor.execute(self.sql("doubtful"), (tuple(claims),))
         rows: Sequence[Row] = cursor.fetchall()
         return rows
@@ -272,7 +272,7 @@ class MySQLDialect(SkippingDialect):
         wanted: Wanted | None,
         between: Between | None = None,
     ) -> tuple[list[str], list[Batch]]:
-        """Do both in one transaction; again from the start where it met another."""
+        """Do both in one transaction, and retry all of it after a conflict with another one."""
         notes, begun = list[Note](), time.monotonic()
         for attempt in range(_TRIES):
             notes.clear()
@@ -297,7 +297,7 @@ class MySQLDialect(SkippingDialect):
         return lost, batches
 
     def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
-        """Look where something may be ready."""
+        """Search only the spans that may have ready jobs."""
         walks, begun = self._skipping.look(), time.monotonic()
         if walks is None:
             found = super().look(cursor, soon)
@@ -309,11 +309,11 @@ class MySQLDialect(SkippingDialect):
 
     @property
     def may_need_vacuum(self) -> bool:
-        """Whether it is worth to find out how far the server is behind."""
+        """True if it may be worthwhile to find out whether the server's purge is behind."""
         return self._purging.may_be_due
 
     def vacuum(self, connection: BaseDatabaseWrapper) -> bool:
-        """Find out whether the server is behind: it purges by itself what it may."""
+        """Find out whether the purge is behind. The server itself purges whatever it can."""
         with self.read(connection) as cursor:
             return self._purging.run(cursor)
 
@@ -328,7 +328,7 @@ class MySQLDialect(SkippingDialect):
         outcomes: Sequence[Outcome],
         noted: Sequence[Noted],
     ) -> list[str]:
-        """Wait no longer for locks than on our own connections, where the server can be told so."""
+        """Limit the wait for locks as on our own connections, if the server supports this."""
         with (
             connection.wrap_database_errors,
             connection.make_cursor(connection.create_cursor()) as cursor,
@@ -349,15 +349,15 @@ class MySQLDialect(SkippingDialect):
         return f"{name} raised {type(error).__name__}: {text}."
 
     def is_transient(self, error: Exception) -> bool:
-        """Whether two transactions were in each other's way."""
+        """Return True if two transactions conflicted."""
         return errors.is_collision(error)
 
     def is_locked_out(self, error: BaseException) -> bool:
-        """Whether ``innodb_lock_wait_timeout`` has passed."""
+        """Return True if ``innodb_lock_wait_timeout`` has passed."""
         return errors.is_lock_timeout(error)
 
     def is_refusal(self, error: Exception) -> bool:
-        """Whether a statement or a value was too large, or no value of its column."""
+        """Return True if a statement or value was too large, or a value did not fit its column."""
         return super().is_refusal(error) or errors.is_refusal(error)
 
     has_lost_connection = staticmethod(errors.is_lost)
@@ -366,8 +366,8 @@ class MySQLDialect(SkippingDialect):
     # Waking
 
     def notify(self, connection: BaseDatabaseWrapper) -> None:
-        """Wake this process's own worker; those of others look by themselves."""
-        self._skipping.untold()  # others look through what they skip
+        """Wake this process's own worker; the workers of other processes poll."""
+        self._skipping.untold()  # others search their stretches again by themselves
         self._polling.notify()
 
     def forget_notifications(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Final
 from django.db.utils import InterfaceError
 
 COLLISIONS: Final = frozenset({1020, 1205, 1213})
-"""Two transactions were in each other's way: changed since read, lock wait timeout, deadlock."""
+"""Two transactions conflicted: row changed since it was read, lock wait timeout, deadlock."""
 
 LOST: Final = frozenset({1053, 1927, 2006, 2013, 2055, 4031})
 """The server has gone away, or has closed the connection."""
@@ -48,12 +48,12 @@ def number_of(error: BaseException) -> int:
 
 
 def is_collision(error: BaseException) -> bool:
-    """Whether a transaction that is done again, whole, may pass."""
+    """Return True if the whole transaction may succeed when retried."""
     return number_of(error) in COLLISIONS
 
 
 def is_lock_timeout(error: BaseException) -> bool:
-    """Whether a lock was waited for in vain."""
+    """Return True if waiting for a lock timed out."""
     return number_of(error) == _LOCK_TIMEOUT
 
 

@@ -1,4 +1,4 @@
-"""The look for work of an idle worker, where claims skip what is dead."""
+"""Look for work for an idle worker while claims skip dead entries."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def look(
     dialect: "Dialect", cursor: Any, soon: int, claims: Claims, walks: tuple[Walk, Walk]
 ) -> tuple[bool, str | None]:
-    """See :meth:`Dialect.look`; ``walks`` are where something may be ready."""
+    """See :meth:`Dialect.look`. ``walks`` are the spans that may have ready jobs."""
     cursor.execute(dialect.sql("any_due"), (dialect.backend, dialect.due_from(), soon))
     is_due, newest_held = cursor.fetchone()
     is_ready = claims.is_any_ready(cursor, walks)

@@ -9,40 +9,40 @@ from mainspring.backends.database.skipping import Skipping
 from mainspring.backends.database.statements import statement
 
 _LOOK_AFTER: Final = 20_000  # jobs that this process has settled
-_LOOK_EVERY: Final = 10.0  # seconds, while claims skip what is dead
-_LONG: Final = 0.2  # seconds: a claim that walks over what is dead takes as long
+_LOOK_EVERY: Final = 10.0  # seconds, while claims skip dead entries
+_LONG: Final = 0.2  # seconds; a claim that takes longer may be walking over dead entries
 _SLOW: Final = 0.002  # seconds
-_SHARE: Final = 100  # of its time, a process walks one part in so many to find this out
+_SHARE: Final = 100  # a process spends at most one part in 100 of its time on measuring
 
 
 class Purging:
-    """Tells how far InnoDB is behind, by what a walk through the index of ready jobs takes."""
+    """Detects that InnoDB's purge is behind, by timing walks through the index of ready jobs."""
 
     def __init__(self, backend: str, skipping: Skipping) -> None:
         self._backend = backend
         self._skipping = skipping
         self._settled = 0
-        self._is_suspected = True  # others may have left much
+        self._is_suspected = True  # other processes may have left dead entries
         self._next_walk = float("-inf")
 
     def count(self, settled: int, took: float) -> None:
-        """Take note of jobs that were settled, and of how many seconds this and a claim took."""
+        """Record the number of settled jobs, and the seconds that settling and claiming took."""
         self._settled += settled
         if took > _LONG:
             self._is_suspected = True
 
     def suspect(self) -> None:
-        """Take note that a look for work took long."""
+        """Record that a look for work took long."""
         self._is_suspected = True
 
     @property
     def may_be_due(self) -> bool:
-        """Whether it is worth to ask the server."""
+        """True if it may be worthwhile to query the server."""
         is_wanted = self._settled >= _LOOK_AFTER or self._is_suspected or self._skipping.is_on
         return is_wanted and time.monotonic() >= self._next_walk
 
     def run(self, cursor: Any) -> bool:
-        """Have claims skip what is dead where there is much; whether there is."""
+        """Make claims skip dead entries if there are many. Return True if there are."""
         self._settled, self._is_suspected = 0, False
         begun = time.monotonic()
         first, second = self._walk(cursor), self._walk(cursor)
@@ -56,7 +56,7 @@ class Purging:
         return bool(levels)
 
     def _walk(self, cursor: Any) -> dict[int, float]:
-        # The seconds of each priority.
+        # Return the seconds for each priority.
         values = (TASK_MIN_PRIORITY, TASK_MAX_PRIORITY, self._backend, self._backend)
         cursor.execute(statement("mysql", "walk"), values)
         return {row[0]: float(row[4]) - float(row[1]) for row in cursor.fetchall()}

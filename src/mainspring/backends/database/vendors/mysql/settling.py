@@ -11,31 +11,31 @@ from mainspring.backends.database.vendors.base import Row
 from mainspring.core import codec
 
 LARGE: Final = 1_000_000
-"""Bytes from which a job's go in a statement of their own, and as base64: it adds a third, where
-the escaping of a literal may double them, so that 10 MiB fit in 16."""
+"""Size in bytes from which a job gets a statement of its own, in base64. That adds a third, while
+escaping a literal may double the size; so 10 MiB fit in 16 MiB."""
 
 _BRIEFLY: Final = "/*M! SET STATEMENT innodb_lock_wait_timeout = 1 FOR */ "
-_REST: Final = 2_000  # bytes of a statement beside its values, at most
-_TOO_LONG: Final = 1153  # the server's own number for it
+_REST: Final = 2_000  # maximum number of bytes in a statement besides its values
+_TOO_LONG: Final = 1153  # the server's own number for this error
 
 
 def in_base64(value: bytes | None) -> str | None:
-    """Return bytes as what the statements take for large ones."""
+    """Return bytes in base64, as the statements for large values expect them."""
     return None if value is None else b64encode(value).decode()
 
 
 def settle(
     cursor: Any, outcomes: Sequence[Row], longest: int | None, is_guest: bool = False
 ) -> int:
-    """Write outcomes whose claims hold; return how many did.
+    """Write outcomes whose claims hold; return their number.
 
-    ``is_guest``: the connection is not our own, and may be set to wait for long. MySQL, which
-    cannot be told so for one statement, waits then.
+    ``is_guest`` means that the connection is not our own and may wait long for locks. MariaDB can
+    limit this wait for a single statement; MySQL cannot.
 
-    Raises ``OperationalError`` for a statement that is longer than the server takes, in bytes,
-    where that is known: told by the server itself, it would be a connection that breaks.
+    Raises ``OperationalError`` if a statement has more bytes than ``longest``, unless that is
+    None. If the server itself rejected the statement, it would also break the connection.
 
-    By their ids, so that two that settle the same jobs do not wait for each other crosswise.
+    Writes in the order of the ids, so that two processes that settle the same jobs do not deadlock.
     """
     first: dict[str, Row] = {}
     for outcome in outcomes:

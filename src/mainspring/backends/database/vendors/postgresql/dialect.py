@@ -94,7 +94,7 @@ class PostgresDialect(AdmittingDialect):
 
     @property
     def identity(self) -> str:
-        """The server, as this process is told of it, the database, and what says which schema."""
+        """The server, the database and the schema, as the settings of this process name them."""
         return session.identity_of(self._settings)
 
     def ids(self, ids: Sequence[str]) -> Any:
@@ -233,7 +233,7 @@ class PostgresDialect(AdmittingDialect):
     # Claiming and settling
 
     def find_locked(self, cursor: Any, ids: Sequence[str]) -> set[str]:
-        """Try to lock them without waiting."""
+        """Try to lock the rows without waiting."""
         cursor.execute(self.sql("find_locked"), (self.ids(ids),))
         return {job_id for (job_id,) in cursor.fetchall()}
 
@@ -244,7 +244,7 @@ class PostgresDialect(AdmittingDialect):
         wanted: Wanted | None,
         between: Between | None = None,
     ) -> tuple[list[str], list[Batch]]:
-        """Do both in one round trip, but for what ``between`` asks."""
+        """Do both in one round trip, except for the queries of ``between``."""
         raw, begun = self._session(connection), time.monotonic()
         with connection.wrap_database_errors:
             lost, batches = self._exchange(raw, outcomes, wanted, self._sessions.is_pooled, between)
@@ -257,11 +257,11 @@ class PostgresDialect(AdmittingDialect):
         return lost, batches
 
     def settle(self, cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
-        """Write all in one go, and again what that has missed."""
+        """Write all in one statement, and those that it missed in another."""
         return settle(cursor, outcomes)
 
     def look(self, cursor: Any, soon: int) -> tuple[bool, str | None]:
-        """Look where something may be ready."""
+        """Search only the spans that may have ready jobs."""
         return looking.look(self, cursor, soon, self._skipping, self._vacuum.suspect)
 
     def conclude(self, connection: BaseDatabaseWrapper, savepoint: str) -> None:
@@ -294,7 +294,7 @@ class PostgresDialect(AdmittingDialect):
 
     @property
     def may_need_vacuum(self) -> bool:
-        """Whether this process has settled much since the last look."""
+        """True if it may be worthwhile to find out whether a vacuum is due."""
         return self._vacuum.may_be_due
 
     def vacuum(self, connection: BaseDatabaseWrapper) -> bool:
@@ -310,23 +310,23 @@ class PostgresDialect(AdmittingDialect):
         return explanation_of(error, self.alias)
 
     def is_transient(self, error: Exception) -> bool:
-        """Whether two transactions were in each other's way."""
+        """Return True if two transactions conflicted."""
         return isinstance(error.__cause__, COLLISIONS)
 
     def is_locked_out(self, error: BaseException) -> bool:
-        """Whether ``lock_timeout`` has passed."""
+        """Return True if ``lock_timeout`` has passed."""
         return isinstance(error.__cause__, LockNotAvailable)
 
     def is_refusal(self, error: Exception) -> bool:
-        """Whether a limit of the server was passed, or the value is none that it knows."""
+        """Return True if a limit of the server was exceeded, or a value is invalid for it."""
         return super().is_refusal(error) or is_refusal(error.__cause__)
 
     def has_lost_connection(self, error: Exception) -> bool:
-        """Whether the server has gone away, or the connection to it."""
+        """Return True if the connection is lost, or leads to a server that is read-only."""
         return isinstance(error, OperationalError | InterfaceError) or self.is_read_only(error)
 
     def is_read_only(self, error: Exception) -> bool:
-        """Return True for a standby, and for what was the primary before a failover."""
+        """Return True for a standby, and for a former primary after a failover."""
         return isinstance(error.__cause__, ReadOnlySqlTransaction)
 
     # Waking
@@ -339,12 +339,12 @@ class PostgresDialect(AdmittingDialect):
             self._tell(connection, WORK, self.backend)
 
     def tell_settled(self, connection: BaseDatabaseWrapper, ids: Sequence[str]) -> None:
-        """Notify who listens for results."""
+        """Notify the callers that wait for these results."""
         if ids:
             self._tell(connection, SETTLED, payload(ids))
 
     def _tell(self, connection: BaseDatabaseWrapper, channel: str, told: str) -> None:
-        # Where it fails, all look by themselves, in a second.
+        # If this fails, all of them poll within a second.
         with suppress(Error, psycopg.Error):
             connection.ensure_connection()
             with connection.wrap_database_errors, RawCursor(connection.connection) as cursor:
@@ -381,7 +381,7 @@ def _wrapped(connection: BaseDatabaseWrapper, cursor: RawCursor[Any]) -> Any:
 
 
 def _age(raw: Connection[Any], alias: str) -> str:
-    # What is wrong with the server's version; empty if nothing.
+    # Return what is wrong with the server's version, or an empty string.
     if raw.info.server_version >= _OLDEST:
         return ""
     return (

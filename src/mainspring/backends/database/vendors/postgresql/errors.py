@@ -27,7 +27,7 @@ _EXPLANATIONS: Final = (
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether a limit of the server was passed: that of a gigabyte is an internal error to it."""
+    """Return True if a server limit was exceeded. The limit of 1 GB raises an internal error."""
     return isinstance(error, errors.ProgramLimitExceeded) or (
         isinstance(error, errors.InternalError_) and "memory alloc request size" in str(error)
     )

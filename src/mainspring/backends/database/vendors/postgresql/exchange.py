@@ -23,11 +23,11 @@ from mainspring.backends.storage import ANY_QUEUE
 from mainspring.core.jobs import Outcome
 
 WORK: Final = "mainspring_work"
-"""The channel on which workers are told that there may be work; the payload is the backend."""
+"""The channel that notifies workers of possible work. The payload starts with the backend."""
 
 _TRIES: Final = 5
 
-# Two transactions met in one job, and this one was taken back whole.
+# Two transactions met in one job, and the server has rolled this one back.
 COLLISIONS: Final = (errors.SerializationFailure, errors.DeadlockDetected)
 
 
@@ -36,11 +36,11 @@ class _Step(NamedTuple):
 
     name: str
     leave_out: Sequence[str] | None
-    """The queues to leave out; None where the spans say which are claimed from."""
+    """The queues to leave out; None if the spans name the queues to claim from."""
     order: Callable[[Row], Any]
     walk: Walk
     passed: Callable[[Sequence[Row], int], None]
-    """Takes note of what was claimed."""
+    """Records what was claimed."""
 
 
 class Exchange:
@@ -87,11 +87,11 @@ class Exchange:
         is_pooled: bool,
         between: Between | None,
     ) -> tuple[list[Outcome], list[Row]]:
-        # Return the outcomes that were not settled, and what the first step of the claim took.
+        # Return the outcomes that were not settled, and the rows that the first step claimed.
         settle, claim, other = RawCursor(raw), RawCursor(raw), RawCursor(raw)
         claim.format = Format.BINARY
         if wanted is not None and not (outcomes or is_pooled or between):
-            self._claim(claim, wanted, groups[0][0], wanted.limit)  # one statement needs no more
+            self._claim(claim, wanted, groups[0][0], wanted.limit)  # needs no BEGIN
             return [], claim.fetchall()
         with session.pipeline(raw):
             other.execute(b"BEGIN")
@@ -104,7 +104,7 @@ class Exchange:
             if wanted is not None:
                 self._claim(claim, wanted, groups[0][0], wanted.limit)
             other.execute(b"COMMIT")
-            # After the transaction: one that notifies holds a lock until it is on the disk.
+            # After the transaction, because NOTIFY holds a lock until the commit is on the disk.
             tell_ended(other, outcomes)
         claimed = claim.fetchall() if wanted is not None else []
         if max(settle.rowcount, 0) == len(outcomes):
@@ -150,15 +150,15 @@ class Exchange:
                     left -= len(rows)
                 if not left:
                     return batches
-                if not rows:  # what has no oldest job has none
+                if not rows:  # no oldest job means no jobs at all
                     break
         return batches
 
     def _claim_next(
         self, cursor: RawCursor[Any], wanted: Wanted, step: _Step, limit: int
     ) -> list[Row] | None:
-        # Return None if it keeps colliding: the rows of the steps before are committed, and an
-        # error would leave them in doubt.
+        # Return None after repeated collisions: the earlier steps are committed, and an error
+        # would leave their claims in doubt.
         for _ in range(_TRIES):
             with suppress(*COLLISIONS):
                 self._claim(cursor, wanted, step, limit)
@@ -176,7 +176,7 @@ class Exchange:
         cursor.execute(_sql(name), (*values, *columns))
 
     def _groups(self, wanted: Wanted) -> Iterator[list[_Step]]:
-        # Named queues one after the other; the queues that "*" stands for as equals.
+        # Named queues come one after the other; the queues that "*" stands for form one group.
         names: list[str] = []
         for queue in dict.fromkeys(wanted.queues):
             if queue != ANY_QUEUE:

@@ -44,7 +44,7 @@ class Listener:
         may_listen: bool | None,
         on_ready_again: Callable[[str], None],
     ) -> None:
-        """``on_ready_again`` is given what follows the backend in a message; see Skipping."""
+        """``on_ready_again`` receives the rest of a message after the backend; see Skipping."""
         self._may_listen = may_listen
         self._connect = connect
         self._backend = backend

@@ -1,4 +1,4 @@
-"""The look for work of an idle worker."""
+"""Look for work for an idle worker."""
 
 import time
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from mainspring.backends.database.vendors.postgresql import spans
 if TYPE_CHECKING:
     from mainspring.backends.database.vendors.base import Dialect
 
-_LONG: Final = 0.005  # seconds: a look takes less, unless it walks over what is dead
+_LONG: Final = 0.005  # seconds; a look that takes longer may be walking over dead entries
 
 
 def look(
     dialect: "Dialect", cursor: Any, soon: int, skipping: Skipping, suspect: Callable[[], None]
 ) -> tuple[bool, str | None]:
-    """See :meth:`Dialect.look`; calls ``suspect`` where it takes long."""
+    """See :meth:`Dialect.look`. Calls ``suspect`` if the look takes long."""
     walks = skipping.look()
     begun = time.monotonic()
     if walks is None:

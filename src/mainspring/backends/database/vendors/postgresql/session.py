@@ -19,12 +19,12 @@ _PLANS: Final = (
     ("plan_cache_mode", "force_generic_plan"),
 )
 
-# Our transactions go on at once. One that does not, as its process is frozen or its machine gone,
-# is ended by the server: what it has locked, others wait for, instead of rescuing its work.
+# Our transactions are never idle for long. If a process is frozen or its machine is gone, the
+# server ends its transaction, so that others can rescue its work instead of waiting for its locks.
 _IDLE: Final = (("idle_in_transaction_session_timeout", "5s"),)
 
 LOCK_WAIT: Final = "1s"
-"""How long a statement waits for what others have locked: all else of the worker waits with it."""
+"""How long a statement waits for locks of others. The rest of the worker waits with it."""
 
 
 @contextmanager
@@ -88,11 +88,11 @@ def _set(cursor: RawCursor[Any], is_local: bool) -> None:
 
 
 def identity_of(settings: Mapping[str, Any]) -> str:
-    """Return what tells which server, database and schema an entry of ``DATABASES`` means."""
+    """Return a string for the server, database and schema of an entry of ``DATABASES``."""
     keys = ("HOST", "PORT", "NAME", "USER")
     host, port, name, user = (settings.get(key) or "" for key in keys)
     options = settings["OPTIONS"]
-    # Schemas are searched by these, and a user or role may have a search_path of its own.
+    # The search_path may come from the options, or from the defaults of the user or role.
     user = user or options.get("user") or os.environ.get("PGUSER", "")
     role = options.get("assume_role") or ""
     path = options.get("options") or os.environ.get("PGOPTIONS", "")

@@ -14,7 +14,7 @@ _MOST_IDS: Final = 200  # in a payload, which takes up to 8,000 bytes
 
 
 def payload(ids: Sequence[str]) -> str:
-    """Return what is told of these results."""
+    """Return the payload of a notification about these results."""
     return ",".join(ids) if len(ids) <= _MOST_IDS else "*"
 
 
@@ -25,15 +25,15 @@ def tell_ended(cursor: Any, outcomes: Sequence[Outcome]) -> None:
 
 
 def unsettled(outcomes: Sequence[Outcome], settled: Collection[str]) -> list[Outcome]:
-    """Return the outcomes that were perhaps not settled, where fewer were than there are."""
+    """Return the outcomes that may not be settled, if only those with the ids ``settled`` are."""
     found = [outcome for outcome in outcomes if outcome.id not in settled]
     if len(found) + len(settled) == len(outcomes):
         return found
-    return list(outcomes)  # some came twice: which one was stored, only what is stored can tell
+    return list(outcomes)  # some ids came twice: only the stored row shows which outcome it has
 
 
 def settle(cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
-    """Write outcomes and tell of them; return the ids of those whose claims hold no more."""
+    """Write outcomes and notify callers; return the ids of those whose claims no longer hold."""
     cursor.execute(statement("postgresql", "settle"), columns(outcomes))
     lost: list[str] = []
     if cursor.rowcount != len(outcomes):
@@ -44,10 +44,10 @@ def settle(cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def settle_again(cursor: Any, outcomes: Sequence[Outcome]) -> list[str]:
-    """Settle what ``settle`` did not find; return the ids of outcomes whose claims hold no more.
+    """Settle what ``settle`` did not find; return the ids of outcomes whose claims no longer hold.
 
-    A row that somebody has updated at that moment, ``settle`` misses though its claim holds. What
-    is stored as the outcome says was stored by us, and the answer did not come.
+    ``settle`` misses rows that others are updating at that moment, even if the claims hold. If a
+    row already matches its outcome, we have stored it, and the answer was lost.
     """
     ids = array([outcome.id for outcome in outcomes])
     cursor.execute(statement("postgresql", "settled"), (ids,))

@@ -1,4 +1,4 @@
-"""Spans as the parameters that statements take: an array for each column."""
+"""Convert spans to the parameters of statements: an array for each column."""
 
 from mainspring.backends.database.skipping import Walk
 from mainspring.backends.database.vendors.postgresql.text import array

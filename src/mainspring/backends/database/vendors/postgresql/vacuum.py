@@ -1,4 +1,4 @@
-"""Vacuum of the live table, between two looks of autovacuum, which are a minute apart."""
+"""Vacuum the live table between the runs of autovacuum, which checks it once a minute."""
 
 import time
 from typing import Any, Final
@@ -10,58 +10,58 @@ from mainspring.backends.database.skipping import Skipping
 from mainspring.backends.database.statements import statement
 
 _LOOK_AFTER: Final = 20_000  # jobs that this process has settled
-_LOOK_EVERY: Final = 10.0  # seconds, while claims skip what is dead
-_DEAD: Final = 200_000  # rows, 50 MB: at fewer a minute, autovacuum is soon enough
-_DEAD_SHARE: Final = 0.1  # of the live rows: the indexes of a long backlog take their time
-_IN_VAIN: Final = 60.0  # seconds until rows that could not be removed are tried again
+_LOOK_EVERY: Final = 10.0  # seconds, while claims skip dead entries
+_DEAD: Final = 200_000  # rows, 50 MB; for fewer per minute, autovacuum is fast enough
+_DEAD_SHARE: Final = 0.1  # of the live rows, as the indexes of a long backlog take a long time
+_IN_VAIN: Final = 60.0  # seconds until the next attempt after a vacuum that could not remove rows
 _FEW: Final = 20_000  # dead rows: 3 ms of walking at most
-_LONG: Final = 0.05  # seconds: a claim that walks over what is dead takes as long
+_LONG: Final = 0.05  # seconds; a claim that takes longer may be walking over dead entries
 _SLOW: Final = 1_000  # microseconds
-_SHARE: Final = 100  # of its time, a process walks one part in so many to find this out
+_SHARE: Final = 100  # a process spends at most one part in 100 of its time on measuring
 
 
 class Vacuum:
     """Decides when a process vacuums the live table, and when its claims skip dead entries.
 
-    A transaction that stays open keeps dead rows and their index entries, which no vacuum can
-    remove then.
+    While a transaction stays open, no vacuum can remove the dead rows that it might see, nor their
+    index entries.
     """
 
     def __init__(
         self, backend: str, skipping: Skipping, dead: int = _DEAD, look_after: int = _LOOK_AFTER
     ) -> None:
-        """``dead`` rows are let be, as is what fewer than ``look_after`` jobs have left."""
+        """Tolerate ``dead`` rows, and whatever fewer than ``look_after`` jobs have left."""
         self._backend = backend
         self._skipping = skipping
         self._dead = dead
         self._look_after = look_after
         self._settled = 0
-        self._is_suspected = True  # others may have left much
-        self._left = 0  # dead rows, by the last vacuum
+        self._is_suspected = True  # other processes may have left dead rows
+        self._left = 0  # dead rows that the last vacuum could not remove
         self._vacuumed_at = self._looked_at = self._next_walk = float("-inf")
 
     def count(self, settled: int, took: float = 0.0) -> None:
-        """Take note of jobs that were settled, each of which leaves two dead rows.
+        """Record the number of settled jobs, each of which leaves two dead rows.
 
-        And of how many seconds this and a claim took.
+        ``took`` is the number of seconds that settling and claiming took.
         """
         self._settled += settled
         if took > _LONG:
             self._is_suspected = True
 
     def suspect(self) -> None:
-        """Take note that a look for work took long."""
+        """Record that a look for work took long."""
         self._is_suspected = True
 
     @property
     def may_be_due(self) -> bool:
-        """Whether it is worth to ask the server."""
+        """True if it may be worthwhile to query the server."""
         if self._settled >= self._look_after or self._is_suspected:
             return True
         return self._skipping.is_on and time.monotonic() > self._looked_at + _LOOK_EVERY
 
     def run(self, raw: Connection[Any]) -> bool:
-        """Vacuum the table if that is due and nobody else does; whether it was due."""
+        """Vacuum the table if due, unless another process does. Return True if it was due."""
         is_suspected = self._is_suspected
         self._settled, self._is_suspected = 0, False
         self._looked_at = time.monotonic()
@@ -80,7 +80,7 @@ class Vacuum:
     def _is_due(self, live: int, dead: int) -> bool:
         if dead <= live * _DEAD_SHARE + self._dead:
             return False
-        # Where the last vacuum could not remove them, not again for each few more.
+        # If the last vacuum could not remove the rows, do not retry for only a few more.
         if time.monotonic() > self._vacuumed_at + _IN_VAIN:
             return True
         return dead - self._left > max(self._left, self._dead)
@@ -98,7 +98,7 @@ class Vacuum:
             self._next_walk = now + (time.monotonic() - now) * _SHARE
 
     def _walk(self, cursor: RawCursor[Any]) -> dict[int, int]:
-        # The microseconds of each priority.
+        # Return the microseconds for each priority.
         sql = statement("postgresql", "walk").encode()
         values = (self._backend, TASK_MIN_PRIORITY, TASK_MAX_PRIORITY)
         return {row[0]: row[1] for row in cursor.execute(sql, values, prepare=False)}
