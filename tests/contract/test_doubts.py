@@ -132,3 +132,4 @@ def test_a_worker_that_retires_gives_it_back(store: Store) -> None:
         storage.claim(worker, ALL, 2)
     storage.retire(worker)
     assert {state_of(storage, one.id) for one in jobs} == {State.READY}
+    assert storage._doubts.due(worker) == []  # type: ignore[attr-defined]

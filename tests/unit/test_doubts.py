@@ -1,4 +1,4 @@
-"""Doubts: claims without an answer are looked for again and again, and never forgotten."""
+"""Doubts: claims without an answer are looked for again and again, until their worker retires."""
 
 from mainspring.backends.database.doubts import Doubts
 from mainspring.core.jobs import Worker
@@ -56,6 +56,18 @@ def test_claims_of_another_worker_are_its_own_affair() -> None:
     doubts.add(ONE, 0.0)
     assert doubts.due(Worker("another", 8), 1.0) == []
     assert doubts.due(WORKER, 1.0) == [ONE]
+
+
+def test_those_of_a_worker_that_has_retired_are_forgotten() -> None:
+    doubts, another = Doubts(), Worker("another", 8)
+    doubts.add(ONE, 0.0)
+    doubts.add(another.first_claim + 1, 1.0)
+    doubts.forget(WORKER)
+    assert doubts.due(WORKER) == []
+    assert not doubts.are_due(0.5)
+    assert doubts.due(another, 1.0) == [another.first_claim + 1]
+    doubts.forget(another)
+    assert not doubts.are_due(1e9)
 
 
 def test_what_is_locked_is_looked_for_again_soon_however_long_it_lasts() -> None:

@@ -10,7 +10,7 @@ _FIRST: Final = 1.0  # seconds until the second search
 
 
 class Doubts:
-    """The doubtful claims of one process: kept for good, and searched less and less often.
+    """The doubtful claims of one process, searched less and less often until their worker retires.
 
     After a connection breaks, there is no way to know when the server has executed the statements
     sent on it, or that it never will: a claim may turn up after minutes. A search finds it at the
@@ -39,7 +39,7 @@ class Doubts:
             return [
                 claim
                 for claim, (_, at) in self._since.items()
-                if worker.first_claim <= claim <= worker.last_claim and (now is None or at <= now)
+                if _is_of(worker, claim) and (now is None or at <= now)
             ]
 
     def put_off(self, claims: Collection[int], now: float) -> None:
@@ -58,5 +58,20 @@ class Doubts:
                 self._since[claim] = since, now + max(now - since, _FIRST)
             self._find_next()
 
+    def forget(self, worker: Worker) -> None:
+        """Forget the claims of a worker that has retired.
+
+        If one still turns up, it is rescued, as are all claims of workers that are not registered.
+        """
+        with self._lock:
+            for claim in list(self._since):
+                if _is_of(worker, claim):
+                    del self._since[claim]
+            self._find_next()
+
     def _find_next(self) -> None:
         self._next_at = min((at for _, at in self._since.values()), default=float("inf"))
+
+
+def _is_of(worker: Worker, claim: int) -> bool:
+    return worker.first_claim <= claim <= worker.last_claim

@@ -220,6 +220,7 @@ class WorkerVerbs(DatabaseAccess):
         self.release_unanswered(worker, is_last=True)
         with self._writing() as cursor:
             cursor.execute(self._dialect.sql("retire"), (worker.token,))
+        self._doubts.forget(worker)
 
     def leases(self) -> list[Lease]:
         """See :meth:`Storage.leases`."""
