@@ -1,10 +1,12 @@
 """Forks wait for those who are inside, and nobody enters meanwhile."""
 
 import os
+import sys
 import threading
 
 import pytest
 
+from mainspring.backends import fork_gate
 from mainspring.backends.fork_gate import Gate
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -110,3 +112,69 @@ def test_nobody_enters_during_a_fork(gate):
     gate._open()
     thread.join(10)
     assert entered.is_set()
+
+
+# Interrupted by a timeout
+
+
+class Interruption(BaseException):
+    pass
+
+
+def is_interrupted(gate, at):
+    """Enter and leave; return True if an exception came after ``at`` steps of the gate's code."""
+    steps = 0
+
+    def trace(frame, _event, _arg):
+        nonlocal steps
+        if frame.f_code.co_filename != fork_gate.__file__:
+            return None
+        steps += 1
+        if steps > at:
+            raise Interruption
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with gate:
+            pass
+    except Interruption:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def closing_beside(gate):
+    """Close and open the gate in another thread, as a fork there does."""
+
+    def close():
+        gate._close()
+        gate._open()
+
+    return in_thread(close)
+
+
+def test_if_an_exception_comes_in_its_own_code_one_fork_waits_at_most(gate, monkeypatch):
+    at = 0
+    while is_interrupted(gate, at):
+        monkeypatch.setattr(fork_gate, "_PATIENCE", 0.01)
+        closing_beside(gate).join(10)
+        monkeypatch.setattr(fork_gate, "_PATIENCE", 60)
+        with gate:
+            closing = closing_beside(gate)
+            closing.join(0.02)
+            assert closing.is_alive()
+        closing.join(10)
+        assert not closing.is_alive()
+        at += 1
+    assert at > 5
+
+
+def test_a_thread_that_has_ended_inside_is_not_waited_for(gate, monkeypatch):
+    monkeypatch.setattr(fork_gate, "_PATIENCE", 60)
+    in_thread(gate.__enter__).join(10)
+    closing = closing_beside(gate)
+    closing.join(10)
+    assert not closing.is_alive()
