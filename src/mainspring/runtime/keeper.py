@@ -60,7 +60,8 @@ class Keeper:
         while not self._is_stopping:
             self._watching.wait()
             is_hurried = self._hurried.wait(_TICK)
-            self._hurried.clear()
+            if is_hurried:  # else it may have been set just now
+                self._hurried.clear()
             if not self._worker.is_busy:
                 self._watching.clear()
                 if not self._worker.is_busy:
