@@ -335,6 +335,24 @@ def test_the_next_call_in_the_main_thread_is_not_told_of_the_last_one(
     assert main_guard.leave(following.id) is None
 
 
+def test_nothing_stays_of_a_call_in_the_main_thread_that_ends_just_as_it_is_told(
+    main_guard: Guard, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be told to the next attempt of the same job."""
+    one, started = job(), board.started
+
+    def end_first(job_id: str) -> Any:
+        main_guard.in_main = None
+        assert not main_guard.told  # so nobody leaves the guard
+        return started(job_id)
+
+    board.start(one.id, 0, ticks(), LONG)
+    main_guard.in_main = one
+    monkeypatch.setattr(board, "started", end_first)
+    main_guard.cancel(one.id)
+    assert main_guard.told == main_guard._told_at == {}
+
+
 # What it knows
 
 

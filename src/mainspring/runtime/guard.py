@@ -124,13 +124,14 @@ class Guard:
         """
         self._end_if_child()
         running = self.running.get(job_id)
-        if running is not None:
-            with self._lock:
-                self.running.pop(job_id, None)
-                if running.tell is None and job_id in self.told:
-                    _set_async_exception(ctypes.c_ulong(running.thread), None)
-        self._told_at.pop(job_id, None)
-        return self.told.pop(job_id, None)
+        if running is None and job_id not in self.told:
+            return None
+        with self._lock:
+            self.running.pop(job_id, None)
+            if running is not None and running.tell is None and job_id in self.told:
+                _set_async_exception(ctypes.c_ulong(running.thread), None)
+            self._told_at.pop(job_id, None)
+            return self.told.pop(job_id, None)
 
     @contextmanager
     def sparing(self, job_id: str) -> Iterator[None]:
@@ -203,9 +204,8 @@ class Guard:
                 return False
             if job_id in self._sparing:
                 self._sparing[job_id] = error
-            else:
-                self._raise_in(running, error)
-        return True
+                return True
+            return self._raise_in(running, error)
 
     def _tell_again(self, job_id: str) -> None:
         # Not while it cleans up: a second exception would interrupt the cleanup.
@@ -217,15 +217,23 @@ class Guard:
             if running.tell is not None or not _handles(running.thread, type(error)):
                 self._raise_in(running, type(error)(*error.args))
 
-    def _raise_in(self, running: Running, error: BaseException) -> None:
-        self.told[running.job.id], self._told_at[running.job.id] = error, ticks()
+    def _raise_in(self, running: Running, error: BaseException) -> bool:
+        # Return False if the call has just ended.
+        job_id = running.job.id
+        is_first = job_id not in self.told
+        self.told[job_id], self._told_at[job_id] = error, ticks()
         if running.tell is not None:
             running.tell(error)
         elif running.thread == self._main_thread:
+            if is_first and self.in_main is not running.job:  # nobody may ask what it was told
+                self._told_at.pop(job_id, None)
+                self.told.pop(job_id, None)
+                return False
             signal.pthread_kill(running.thread, _SIGNAL)
         else:
             kind = ctypes.py_object(type(error))
             _set_async_exception(ctypes.c_ulong(running.thread), kind)
+        return True
 
     def _slot_of_caller(self) -> Slot | None:
         thread = threading.get_ident()
