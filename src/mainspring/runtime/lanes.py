@@ -201,7 +201,8 @@ class AsyncLane(Lane):
         """End the loop; its jobs must have finished."""
         self._is_stopping = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            with suppress(RuntimeError):  # it is closed: it has failed, or a task has stopped it
+                self._loop.call_soon_threadsafe(self._loop.stop)
 
     def end_here(self) -> None:
         """End this process, which a task has forked, before the next step of its event loop.
