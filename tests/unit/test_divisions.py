@@ -1,5 +1,6 @@
 """Stores how rows of maps are divided: what is locked or refused keeps no other one waiting."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ class Store:
     def __init__(self) -> None:
         self.locked: set[str] = set()
         self.refused: set[str] = set()
+        self.refused_for_good: set[str] = set()
+        self.refusals = 0
         self.broken: set[str] = set()
 
     def find_locked(self, found: Sequence[str]) -> set[str]:
@@ -34,6 +37,10 @@ class Store:
             raise StoreUnavailable("unknown")
         if row.id in self.refused and division.outcomes[0].return_value:
             raise StoreRefused("too large")
+        if row.id in self.refused_for_good:
+            self.refusals += 1
+            assert self.refusals < 10, "it is tried again and again"
+            raise StoreRefused("has no such column")
         return True
 
 
@@ -80,3 +87,39 @@ def test_what_cannot_be_stored_keeps_no_other_one_waiting() -> None:
     store.broken.clear()
     made.tend()
     assert ids(settled) == [good.id, bad.id]
+
+
+def test_what_is_refused_without_its_values_too_is_retried_rarely(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, bad, good = Store(), job(), job()
+    made, settled = set_aside(store)
+    store.refused_for_good.add(bad.id)
+    made.store(bad, divided(bad))
+    made.store(good, divided(good))
+    for _ in range(20):
+        made.tend()
+    assert store.refusals == 2
+    assert ids(settled) == [good.id]
+    monkeypatch.setattr("mainspring.runtime.divisions._REFUSED_PAUSE", 0)
+    now = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now + 61)
+    made.tend()
+    assert store.refusals == 3
+    assert caplog.text.count("cannot be stored") == 1
+    store.refused_for_good.clear()
+    made.tend()
+    assert [(one.id, one.state) for one in settled[1:]] == [(bad.id, State.FAILED)]
+
+
+def test_what_is_refused_for_good_once_it_is_locked_no_more_is_retried_rarely(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, row = Store(), job()
+    made, settled = set_aside(store, row)
+    store.refused_for_good.add(row.id)
+    for _ in range(20):
+        made.tend()
+    assert store.refusals == 2
+    assert settled == []
+    assert caplog.text.count("cannot be stored, while others can") == 1

@@ -14,21 +14,24 @@ from mainspring.runtime.telling import Telling
 
 _PAUSE: Final = 0.1, 1.0  # seconds
 _LOOK_EVERY: Final = 0.5  # seconds between looks whether a lock is gone
+_REFUSED_PAUSE: Final = 60.0  # seconds until a division that was refused twice is retried
 
 type Settled = Callable[[Sequence[Outcome], Sequence[str]], None]
 
 
 class _Aside(NamedTuple):
-    """A division that is stored when nobody else has locked its row any more."""
+    """A division to store later: another transaction has locked its row, or it was refused."""
 
     job: Job
     division: Division
-    is_reduced: bool
-    """Whether it is without the values that the store has refused."""
+    refusals: int = 0
+    """How often the store has refused it, up to 2; from 1 on, it is without its values."""
+    at: float = 0.0
+    """The time of the next try, by ``time.monotonic()``."""
 
 
 class Divisions:
-    """Stores the divisions of one worker: at once, or later if the row is locked."""
+    """Stores the divisions of one worker: at once, or later if the row is locked or refused."""
 
     def __init__(
         self, storage: Storage, worker: Worker, telling: Telling, settled: Settled
@@ -39,35 +42,45 @@ class Divisions:
         self._telling = telling
         self._settled = settled
         self._aside: list[_Aside] = []
-        self._look_at = 0.0
 
     def store(self, job: Job, division: Division) -> None:
         """Store a division. Wait while the store is unavailable."""
-        is_reduced = False
+        one = _Aside(job, division)
         while True:
             try:
-                self._store(job, division)
+                self._store(one)
             except StoreLocked:  # as by one who cancels it in a long transaction
                 self._telling.outcome_locked(job.id)
-                self._look_at = time.monotonic() + _LOOK_EVERY
-                self._aside.append(_Aside(job, division, is_reduced))
+                self._aside.append(one._replace(at=time.monotonic() + _LOOK_EVERY))
                 return
+            except StoreRefused as error:
+                one = self._refused(one, error)
+                if one.refusals > 1:
+                    self._aside.append(one)
+                    return
             except StoreUnavailable as error:
-                if isinstance(error, StoreRefused) and not is_reduced:
-                    division, is_reduced = self._without_values(job, division, error), True
-                    continue
                 # The row must not be used otherwise until the store answers.
                 self._telling.store_failed(error)
                 time.sleep(uniform(*_PAUSE))  # noqa: S311 # so that workers do not all retry at once
             else:
                 return
 
-    def _store(self, job: Job, division: Division) -> None:
+    def _store(self, one: _Aside) -> None:
+        job, division = one.job, one.division
         # While rows are locked, check first, because waiting for a lock takes a second.
         if self._aside and self._storage.find_locked([job.id]):
             raise StoreLocked(f"The row {job.id} is locked by another transaction")
         is_held = self._storage.divide(self._worker, job, division)
         self._settled(division.outcomes[:1], () if is_held else (job.id,))
+
+    def _refused(self, one: _Aside, error: StoreRefused) -> _Aside:
+        # Return what to try next: at once without its values; then that again and again, rarely.
+        if not one.refusals:
+            left = self._without_values(one.job, one.division, error)
+            return one._replace(division=left, refusals=1)
+        if one.refusals == 1:
+            self._telling.outcome_failed(one.job.id, error)
+        return one._replace(refusals=2, at=time.monotonic() + _REFUSED_PAUSE)
 
     def _without_values(self, job: Job, division: Division, error: StoreRefused) -> Division:
         self._telling.outcome_refused(job.id, error)
@@ -82,30 +95,29 @@ class Divisions:
         )
 
     def tend(self) -> None:
-        """Store the divisions whose rows are no longer locked. Called by another thread.
+        """Store the divisions that are due. Called by another thread.
 
         Raises ``StoreUnavailable``.
         """
-        if not self._aside or time.monotonic() < self._look_at:
+        if not self._aside:
             return
-        self._look_at = time.monotonic() + _LOOK_EVERY
+        now = time.monotonic()
         failure: StoreUnavailable | None = None
-        for one in list(self._aside):
+        for one in [one for one in self._aside if one.at <= now]:
+            later = one._replace(at=now + _LOOK_EVERY)
             try:
-                self._store(one.job, one.division)
+                self._store(one)
             except StoreLocked:
-                continue
+                self._put_off(one, later)
             except StoreRefused as error:
-                self._reduce(one, error)
+                self._put_off(one, self._refused(later, error))
             except StoreUnavailable as error:  # it may be this one's alone: the others have a turn
+                self._put_off(one, later)
                 failure = error
             else:
                 self._aside.remove(one)
         if failure is not None:
             raise failure
 
-    def _reduce(self, one: _Aside, error: StoreRefused) -> None:
-        # What is left of it is stored at the next look.
-        if not one.is_reduced:
-            left = self._without_values(one.job, one.division, error)
-            self._aside[self._aside.index(one)] = _Aside(one.job, left, is_reduced=True)
+    def _put_off(self, one: _Aside, later: _Aside) -> None:
+        self._aside[self._aside.index(one)] = later
