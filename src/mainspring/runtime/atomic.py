@@ -44,10 +44,10 @@ _PAUSE: Final = 0.1, 1.0  # seconds
 
 @dataclass(slots=True)
 class Within:
-    """What is different for a task that runs in a transaction: what waits for its end."""
+    """What a task that runs in a transaction leaves until the transaction ends."""
 
     alias: str
-    """Of the database whose connection is not to be tidied up."""
+    """The alias of the database whose connection must not be tidied up."""
     noted: Noted | None = None
     error: BaseException | None = None
     """What the task raised."""
@@ -162,7 +162,7 @@ class Atomic:
             self.commit()  # or the next task would see the settings of this one
 
     def _met_another(self, transaction: Transaction, attempt: _Attempt) -> bool:
-        # What the tasks before it have locked may be in the way of others, and this one pays.
+        # Locks of the tasks before it may conflict with other transactions, which fails this one.
         return attempt.error is not None and transaction.is_conflict(attempt.error)
 
     def _abandon(self, batch: _Batch, *jobs: Job) -> None:
@@ -177,7 +177,7 @@ class Atomic:
             self._finish(transaction, [self._attempt(transaction, job)])
 
     def _execute_again(self, attempts: Sequence[_Attempt], *others: Job) -> None:
-        # Nothing that they did is left: for who reads the journal, they have not started.
+        # All their changes were rolled back, so the journal must not show them as started.
         jobs = [*(attempt.job for attempt in attempts), *others]
         for attempt in attempts:
             if attempt.error is not None:

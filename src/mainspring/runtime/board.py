@@ -1,9 +1,9 @@
-"""What a worker process leaves to be read when it dies: its journal of started jobs.
+"""The board of a worker process: a journal of started jobs, for others to read when it dies.
 
 A file in the temporary folder, mapped into memory: writing to it costs no system call, and the
-kernel keeps what a killed process wrote. The process holds a lock on the file as long as it lives,
-so that whoever gets the lock knows that it is dead, sooner than any lease could tell. Beside it
-lies a file for the stacks of its threads, written where it crashes and before it is killed.
+kernel keeps what a killed process wrote. The process holds a lock on the file for as long as it
+lives. If another process gets the lock, the owner is dead, which is known long before its lease
+expires. Another file has the stacks of its threads, written on a crash and before a kill.
 """
 
 import mmap
@@ -28,8 +28,8 @@ _MAGIC: Final = b"%b%d" % (_SIGN, FORMAT)
 _HEADER: Final = struct.Struct("<4s???xi")  # magic, alive, ready, stopping, exit status
 _NUMBER: Final = struct.Struct("<q")
 _TERM: Final = struct.Struct("<qq")  # began, timeout
-_EXITING: Final = 16  # where the number of the thread stands that ends the process
-_STEPPING: Final = 24  # where it stands which entry's coroutine the event loop runs just now
+_EXITING: Final = 16  # offset of the number of the thread that ends the process
+_STEPPING: Final = 24  # offset of: which entry's coroutine the event loop runs now
 _PROCESS: Final = 32  # offset of the process id
 _FIRST: Final = 64
 # id, moment, began, timeout, thread, first call and number of those that run, state
@@ -55,36 +55,36 @@ class Started(NamedTuple):
     """One job that was started and not settled."""
 
     at: int
-    """The moment, in microseconds."""
+    """The start, in microseconds."""
     began: int
-    """The same by :func:`ticks`."""
+    """The start by :func:`ticks`; for a row of a map, that of the calls that run now."""
     timeout: int
-    """After how many microseconds it is to be told to end; 0 for never."""
+    """Microseconds after which it is interrupted; 0 for never."""
     thread: int
-    """The number of the thread that it runs in."""
+    """The number of its thread."""
     first: int = 0
-    """Of a row of a map: the first of the calls that run now, one after the other."""
+    """For a row of a map: the first of the calls that run now, one after the other."""
     number: int = 0
-    """How many these are; 0 where nobody has said."""
+    """The number of these calls; 0 if unknown."""
 
     @property
     def deadline(self) -> int | None:
-        """When it is to be told to end, by :func:`ticks`."""
+        """When it is to be interrupted, by :func:`ticks`."""
         return self.began + self.timeout if self.timeout else None
 
 
 class Journal(NamedTuple):
-    """What a board says of jobs, by id."""
+    """The jobs in a journal, by id."""
 
     running: Mapping[str, Started]
     ended: Mapping[str, Started]
-    """Ended, and not settled."""
+    """Ended, but not settled."""
     overdue: Mapping[str, Started]
-    """Did not end when told to, for which the process was killed."""
+    """Did not end when interrupted, so that the process was killed."""
 
 
 def ticks() -> int:
-    """Return the time in microseconds by the clock that nobody sets, the same in all processes."""
+    """Return the monotonic time in microseconds, which is the same in all processes."""
     return time.monotonic_ns() // 1000
 
 
@@ -101,7 +101,7 @@ class Board:
         self._descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             self.format = _format_of(os.pread(self._descriptor, len(_MAGIC), 0))
-            """The format of its journal. Of an older format, only the header is read."""
+            """The format of its journal. If it is older, only the header is read."""
             self._map = mmap.mmap(self._descriptor, _SIZE if self.format == FORMAT else 0)
         except ValueError:
             os.close(self._descriptor)
@@ -114,7 +114,7 @@ class Board:
 
     @classmethod
     def create(cls, identity: str, worker_id: str) -> Self:
-        """Make the board of a new worker on the store that ``identity`` tells."""
+        """Create the board of a new worker on the store of ``identity``."""
         path = folder() / f"{digest(identity)}-{worker_id}"
         with path.open("xb") as file:
             file.write(_HEADER.pack(_MAGIC, False, False, False, 0).ljust(_SIZE, _END))
@@ -131,14 +131,14 @@ class Board:
         return self.path.with_name(f"stacks-{self.path.name}")
 
     def stacks(self) -> str:
-        """Return what stands in the file of stacks; an empty text if there is none."""
+        """Return the contents of the file of stacks; an empty string if there is none."""
         try:
             return self.stacks_path.read_text("utf-8", "replace")
         except OSError:
             return ""
 
     def come_alive(self) -> None:
-        """Lock the board for as long as this process lives, and say that it is locked."""
+        """Lock the board for as long as this process lives, and record that it is locked."""
         self._proof = proof_of_life.hold(self.path)
         _NUMBER.pack_into(self._map, _PROCESS, os.getpid())
         self._map[4:5] = b"\1"
@@ -146,7 +146,7 @@ class Board:
 
     @property
     def has_come_alive(self) -> bool:
-        """Whether its process has locked it, at one time."""
+        """Whether its process has ever locked it."""
         return self._flag(1)
 
     def is_dead(self) -> bool:
@@ -176,7 +176,7 @@ class Board:
         return self._flag(2)
 
     def mark_ready(self) -> None:
-        """Say that the process has reached the store."""
+        """Record that the process has reached the store."""
         self._map[5:6] = b"\1"
 
     @property
@@ -185,29 +185,29 @@ class Board:
         return self._flag(3)
 
     def mark_stopped(self) -> None:
-        """Say that the process is ended because a shutdown ran out of time."""
+        """Record that the process is ended because a shutdown ran out of time."""
         self._map[6:7] = b"\1"
 
     @property
     def exit_status(self) -> int:
-        """The status that ``waitpid`` gave; 0 where nobody waited for the process."""
+        """The status from ``waitpid``; 0 if no process waited for it."""
         return int(_HEADER.unpack_from(self._map)[4])
 
     def record_exit(self, status: int) -> None:
-        """Keep the status that ``waitpid`` gave."""
+        """Record the status from ``waitpid``."""
         self._map[8:12] = status.to_bytes(4, "little", signed=True)
 
     @property
     def exiting_thread(self) -> int:
-        """The number of the thread that ended the process by itself; 0 if none is known to."""
+        """The number of the thread that ended the process by itself; 0 if unknown."""
         return int(_NUMBER.unpack_from(self._map, _EXITING)[0])
 
     def record_exiting(self, thread: int) -> None:
-        """Keep which thread ends the process."""
+        """Record which thread ends the process."""
         _NUMBER.pack_into(self._map, _EXITING, thread)
 
     def step(self, job_id: str) -> None:
-        """Say that the event loop runs this job's coroutine from now on; 0.2 µs."""
+        """Record that the event loop runs this job's coroutine from now on; 0.2 µs."""
         _NUMBER.pack_into(self._map, _STEPPING, self._entries.get(job_id, 0))
 
     def stepping(self) -> str | None:
@@ -218,7 +218,7 @@ class Board:
         return self._map[offset : offset + _ID].decode("ascii", "replace")
 
     def start(self, job_id: str, moment: int, began: int = 0, timeout: int = 0) -> None:
-        """Enter a job that starts now in the calling thread; with :meth:`end`, 1 µs."""
+        """Record a job that starts now in the calling thread; with :meth:`end`, 1 µs."""
         with self._lock:
             if self._offset > _LAST:
                 raise OverflowError("The journal is full; settle first.")
@@ -231,28 +231,28 @@ class Board:
             self._offset = end
 
     def go_on(self, job_id: str, began: int, timeout: int, first: int, number: int) -> None:
-        """Note which calls of a row of a map run now, since when and until when; 0.5 µs."""
+        """Record which calls of a row of a map run now, their start and timeout; 0.5 µs."""
         with self._lock:
             offset = self._entries[job_id]
             _TERM.pack_into(self._map, offset + _BEGAN, began, timeout)
             _SLICE.pack_into(self._map, offset + _CALLS, first, number)
 
     def keep(self, job_id: str, note: bytes) -> None:
-        """Keep what came of some calls of a row, for who rescues the rest."""
+        """Save the outcomes of some calls of a row, in case the rest must be rescued."""
         self._notes.keep(job_id, note)
 
     def kept(self, job_id: str) -> list[bytes]:
-        """Return what was kept of a row."""
+        """Return the saved outcomes of a row."""
         return self._notes.kept(job_id)
 
     def end(self, job_id: str) -> None:
-        """Note that a job has ended, so that nobody takes it for what killed the process."""
+        """Record that a job has ended, so that it is not blamed if the process dies."""
         with self._lock:
             end = self._entries[job_id] + _ENTRY.size
             self._map[end - 1 : end] = _ENDED
 
     def expire(self, job_id: str) -> None:
-        """Note that a job was told to end just now, whatever its deadline was."""
+        """Record that a job was interrupted just now, whatever its deadline was."""
         with self._lock:
             offset = self._entries.get(job_id)
             if offset is not None:
@@ -260,11 +260,11 @@ class Board:
 
     @property
     def room(self) -> int:
-        """How many jobs can still be entered before some must be settled."""
+        """How many more jobs can be recorded before some must be settled."""
         return max((_LAST - self._offset) // _ENTRY.size, 0)
 
     def settled(self, ids: set[str]) -> None:
-        """Strike out jobs whose outcomes are stored."""
+        """Remove jobs whose outcomes are stored."""
         self._notes.forget(ids)
         with self._lock:
             stepping, steps_at = _NUMBER.unpack_from(self._map, _STEPPING)[0], 0
@@ -298,7 +298,7 @@ class Board:
             offset += _ENTRY.size
 
     def started(self, job_id: str) -> Started | None:
-        """Return what this process has entered of a job."""
+        """Return what this process has recorded of a job."""
         with self._lock:
             offset = self._entries.get(job_id)
             return None if offset is None else Started(*_ENTRY.unpack_from(self._map, offset)[1:7])
@@ -339,7 +339,7 @@ class Board:
         """Delete the files; the journal stays readable here until :meth:`close`."""
         self.stacks_path.unlink(missing_ok=True)
         self._notes.remove()
-        self.path.unlink(missing_ok=True)  # at last: by it, what is left of them is found
+        self.path.unlink(missing_ok=True)  # last, because the others are found by its name
 
 
 def _format_of(magic: bytes) -> int:
@@ -357,21 +357,21 @@ def _format_of(magic: bytes) -> int:
 
 
 class NoBoard:
-    """Instead of a board, where a worker cannot outlive what it works on: in memory."""
+    """Replaces the board of a worker whose store is in memory, and dies with it."""
 
     room = _SIZE
 
     def start(self, job_id: str, moment: int, began: int = 0, timeout: int = 0) -> None:
-        """Enter nothing."""
+        """Do nothing."""
 
     def started(self, job_id: str) -> None:
-        """Know nothing."""
+        """Return None: no job is recorded."""
 
     def go_on(self, job_id: str, began: int, timeout: int, first: int, number: int) -> None:
         """Note nothing."""
 
     def keep(self, job_id: str, note: bytes) -> None:
-        """Keep nothing."""
+        """Do nothing."""
 
     def end(self, job_id: str) -> None:
         """Note nothing."""
@@ -383,13 +383,13 @@ class NoBoard:
         """Note nothing."""
 
     def settled(self, ids: set[str]) -> None:
-        """Strike nothing out."""
+        """Do nothing."""
 
     def mark_ready(self) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def disown(self) -> None:
-        """Leave nothing."""
+        """Do nothing."""
 
     def remove(self) -> None:
-        """Delete nothing."""
+        """Do nothing."""

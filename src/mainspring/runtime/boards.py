@@ -12,7 +12,7 @@ from mainspring.runtime.unreadable_files import put_aside, tell_once
 
 
 def boards(identity: str) -> Iterator[Board]:
-    """Yield the boards of this machine's other workers on the store that ``identity`` tells."""
+    """Yield the boards of this machine's other workers on the store of ``identity``."""
     for path in _paths(identity):
         if path.name in own:
             continue
@@ -26,7 +26,7 @@ def boards(identity: str) -> Iterator[Board]:
         except Unreadable as error:
             put_aside(path, error)
             continue
-        except ValueError:  # just being made
+        except ValueError:  # still being created
             _remove_unfinished(path)
             continue
         yield board

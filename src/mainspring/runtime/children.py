@@ -1,7 +1,7 @@
-"""Processes that a task forks are not workers: nothing of ours acts in them.
+"""Make sure that a process that a task forks does not act as a worker.
 
-Hooks of ``os.fork()``, which do nothing in a process without a worker. A program that a task starts
-needs none of it: it takes the place of all that was inherited.
+These hooks of ``os.fork()`` do nothing in a process without a worker. Programs that a task starts
+do not need them, because a program replaces everything that was inherited.
 """
 
 import os
@@ -30,7 +30,7 @@ _workers: list[_Kept] = []
 
 
 class _Forking(threading.local):
-    """What the thread that forks holds meanwhile."""
+    """What the forking thread holds during the fork."""
 
     mask: set[int] | None = None
     held: list[Any] | None = None
@@ -40,7 +40,7 @@ _forking = _Forking()
 
 
 class _NoWorker:
-    """Replaces the board in a child. Code that acts for the worker calls it, and ends the child."""
+    """Replaces the board in a child, and ends the child when code for the worker uses it."""
 
     def __getattribute__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -50,10 +50,10 @@ class _NoWorker:
 
 @contextmanager
 def kept_out(worker: Worker, owns_process: bool) -> Iterator[None]:
-    """Keep a worker that runs in the block out of the processes that are forked meanwhile.
+    """Disable a worker that runs in the block in all processes that are forked during the block.
 
-    Where the process is the worker's own (``owns_process``), these also get the signal handlers of
-    before, and connections of their own.
+    If the worker owns this process (``owns_process``), the forked processes also get the previous
+    signal handlers, and their own connections.
     """
     kept = _Kept(worker, owns_process)
     _workers.append(kept)
@@ -110,7 +110,7 @@ def _leave(worker: Worker) -> None:
     worker.coroutines.end_here()
     worker.executor.notes.renew()
     worker.board.disown()
-    # All code that acts for the worker has this object, and calls it first.
+    # All code that acts for the worker has this object, and uses it first.
     worker.board.__class__ = _NoWorker  # type: ignore[assignment]
 
 

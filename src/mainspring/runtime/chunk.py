@@ -21,12 +21,12 @@ class Chunk:
         self.items = items
         self.started_at = started_at
         self.values: list[Any] = []
-        """What the calls have returned; None for one that failed. Its length tells how many calls
-        have ended."""
+        """What the calls have returned; None for one that failed. Its length is the number of calls
+        that have ended."""
         self.is_gone = False
         """Whether the claim is gone, or the calls are to end for another reason."""
         self.giving = threading.Lock()
-        """Held by who gives calls away: until then it is not known whether they are."""
+        """Held while calls are given away, until it is known whether they are."""
         self.began = self.slice_began = self.looked_at = ticks()
         """When the row, and when the present slice, began; and when it was last looked whether to
         give calls away."""

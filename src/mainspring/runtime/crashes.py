@@ -18,16 +18,16 @@ _STOPPING: Final = 1.0  # seconds
 _MOST: Final = 20_000  # characters of a stack
 _SECTION: Final = re.compile(r"^(Current thread|Thread) 0x([0-9a-f]+)", re.MULTILINE)
 
-# What faulthandler holds only by number.
+# Kept open, because faulthandler knows them only by their descriptor.
 _files: list[Any] = []
 _exits: list[tuple[Any, Any]] = []
 """Our replacement of ``os._exit``, and the original."""
 
 
 def leave_traces(board: Board) -> None:
-    """Have this process write its stacks where it crashes or is asked to, and who ended it.
+    """Make this process write its stacks on a crash or on request, and record what exits it.
 
-    faulthandler writes from C, without Python's lock: also out of code that never gives it back.
+    faulthandler writes from C without the GIL, so it works even during code that never releases it.
     """
     file = board.stacks_path.open("ab", buffering=0)
     _files.append(file)
@@ -61,7 +61,7 @@ def leave_no_traces() -> None:
 
 
 def dump_stacks(pid: int, board: Board) -> None:
-    """Have a process that does not respond write its stacks; wait a moment for them."""
+    """Make a process that does not respond write its stacks; wait a moment for them."""
     before = len(board.stacks())
     try:
         os.kill(pid, DUMP)
@@ -78,7 +78,7 @@ def dump_stacks(pid: int, board: Board) -> None:
 
 
 def stop(pid: int) -> bool:
-    """Stop a child of this process, so that it writes no more; whether it is stopped and alive."""
+    """Stop a child, so that it writes no more. Return True if it is stopped and alive."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
         end = time.monotonic() + _STOPPING
@@ -93,7 +93,7 @@ def stop(pid: int) -> bool:
 
 
 def culprits(board: Board, running: Mapping[str, Started]) -> dict[str, Started]:
-    """Return the jobs that took their process down: all that ran, where nobody can tell."""
+    """Return the jobs that took their process down; if unknown, all that were running."""
     thread = board.exiting_thread or _crashed_thread(board.stacks())
     found = {job_id: one for job_id, one in running.items() if thread and one.thread == thread}
     stepping = board.stepping()
@@ -103,7 +103,7 @@ def culprits(board: Board, running: Mapping[str, Started]) -> dict[str, Started]
 
 
 def stack_of(stacks: str, thread: int) -> str:
-    """Return the last stack of one thread that was written; an empty text if there is none."""
+    """Return the last stack of one thread that was written; an empty string if there is none."""
     found = ""
     sections = list(_SECTION.finditer(stacks))
     ends = [*(following.start() for following in sections[1:]), len(stacks)]

@@ -1,10 +1,10 @@
 """Restore the signal handlers, timers and signal mask that a task has changed.
 
-Handlers, the timers that send signals, and the mask of the main thread, in which handlers run. A
-process that is not the worker's own is left as it is.
+Timers are those that send signals. Handlers and timers are restored in the main thread, the mask in
+each thread that runs tasks. Processes that the worker does not own are left unchanged.
 """
 
-import _signal  # type: ignore[import-not-found] # signal's own look for enums, which takes 5 µs
+import _signal  # type: ignore[import-not-found] # the module signal looks up enums, which takes 5 µs
 import signal
 import threading
 from typing import Any, Final
@@ -50,7 +50,7 @@ class _Kept:
         self._mask = _mask(_BLOCK, ())
 
     def restore(self) -> None:
-        if self.thread != threading.get_ident():  # where no handlers can be set
+        if self.thread != threading.get_ident():  # other threads cannot set handlers
             if _mask(_BLOCK, ()) != self._mask:
                 _mask(_SET, self._mask)
         elif not self._is_as_it_was():
@@ -67,7 +67,7 @@ class _Kept:
         for _ in range(_MOST_TRIES):
             try:
                 self._put_back()
-            except BaseException:  # noqa: BLE001, S112 # by a handler that the task has left
+            except BaseException:  # noqa: BLE001, S112 # raised by a handler that the task left
                 continue
             return
 
@@ -90,7 +90,7 @@ def keep() -> None:
 
     After that, a timer that expires without a handler no longer ends the process.
     """
-    global _kept  # noqa: PLW0603 # the state is that of the process
+    global _kept  # noqa: PLW0603 # the state belongs to the process
     for number in _TIMERS:
         if signal.getsignal(number) == signal.SIG_DFL:
             handle(number, _end_timer)

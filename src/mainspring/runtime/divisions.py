@@ -13,7 +13,7 @@ from mainspring.exceptions import StoreLocked, StoreRefused, StoreUnavailable
 from mainspring.runtime.telling import Telling
 
 _PAUSE: Final = 0.1, 1.0  # seconds
-_LOOK_EVERY: Final = 0.5  # seconds between looks whether a lock is gone
+_LOOK_EVERY: Final = 0.5  # seconds between checks of locks
 _REFUSED_PAUSE: Final = 60.0  # seconds until a division that was refused twice is retried
 
 type Settled = Callable[[Sequence[Outcome], Sequence[str]], None]
@@ -49,7 +49,7 @@ class Divisions:
         while True:
             try:
                 self._store(one)
-            except StoreLocked:  # as by one who cancels it in a long transaction
+            except StoreLocked:  # for example, it is cancelled in a long transaction
                 self._telling.outcome_locked(job.id)
                 self._aside.append(one._replace(at=time.monotonic() + _LOOK_EVERY))
                 return
@@ -74,7 +74,7 @@ class Divisions:
         self._settled(division.outcomes[:1], () if is_held else (job.id,))
 
     def _refused(self, one: _Aside, error: StoreRefused) -> _Aside:
-        # Return what to try next: at once without its values; then that again and again, rarely.
+        # Return what to try next: once without its values at once, then the same every minute.
         if not one.refusals:
             left = self._without_values(one.job, one.division, error)
             return one._replace(division=left, refusals=1)
@@ -111,7 +111,7 @@ class Divisions:
                 self._put_off(one, later)
             except StoreRefused as error:
                 self._put_off(one, self._refused(later, error))
-            except StoreUnavailable as error:  # it may be this one's alone: the others have a turn
+            except StoreUnavailable as error:  # perhaps only for this one: try the others
                 self._put_off(one, later)
                 failure = error
             else:

@@ -72,7 +72,7 @@ class EmbeddedWorker:
             self._give_up()
 
     def _give_up(self) -> None:
-        # The process lives on. Only where the lease ends, others rescue what the worker holds.
+        # The process lives on, so others rescue the worker's jobs only when its lease ends.
         if self._worker is not None:
             self._worker.stop()
             with suppress(RuntimeError):  # it failed before their threads were started

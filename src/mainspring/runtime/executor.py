@@ -1,4 +1,4 @@
-"""Runs one job and says what came of it; settles nothing."""
+"""Runs one job and returns its outcome, without settling it."""
 
 import asyncio
 import logging
@@ -58,7 +58,7 @@ class Executor:
         board: Board | NoBoard,
         guard: Guard | None = None,
     ) -> None:
-        """Without a ``guard``, nobody tells tasks to end."""
+        """Without a ``guard``, tasks are not interrupted."""
         self.telling = TaskSignals(type(backend), worker.id)
         self._storage = backend.storage
         self._guard = guard or Guard(board)
@@ -69,9 +69,9 @@ class Executor:
         self._board = board
         self._surroundings = Surroundings()
         self.atomic: Atomic | None = None
-        """What runs atomic tasks."""
+        """Runs atomic tasks."""
         self.rows: RowRunner | None = None
-        """What runs the rows of maps."""
+        """Runs the rows of maps."""
         # So that tasks find the process's backends in their contexts, and do not build new ones.
         task_backends[self._alias]
         self._context = context_for_tasks()
@@ -84,20 +84,20 @@ class Executor:
         expect_tasks()
 
     def listen(self) -> None:
-        """Look anew who listens to signals; done once a claim, as it takes 1 µs."""
+        """Check again which signals have receivers; once per claim, as it takes 1 µs."""
         self.telling.listen()
 
     @overload
     def execute(self, job: Job) -> Outcome | None: ...
     @overload
     def execute(self, job: Job, within: "Within") -> Outcome: ...
-    def execute(  # noqa: C901 # one function more would take 0.05 µs of each call
+    def execute(  # noqa: C901 # another function would add 0.05 µs to each call
         self, job: Job, within: "Within | None" = None
     ) -> Outcome | None:
-        """Run a job of a sync task in this thread; raises nothing.
+        """Run a job of a sync task in this thread; never raises the task's exceptions.
 
-        Returns None for an atomic task, unless it is to run ``within`` a transaction: its outcome
-        is settled together with what it writes.
+        Returns None if the outcome is settled elsewhere: that of an atomic task, unless this runs
+        it ``within`` a transaction, and that of a map's row whose calls had different outcomes.
         """
         try:
             call = self.tasks.find(job)
@@ -106,11 +106,11 @@ class Executor:
             policy = self.tasks.policy_of(job)
             is_plain = within is not None or (job.options is None and not policy.atomic)
             run = None if is_plain else self._other_way(job, call, policy)
-        except Exception as error:  # noqa: BLE001 # of what is stored
+        except Exception as error:  # noqa: BLE001 # the stored job is invalid
             return self._given_up(job, error, within)
         if run is not None:
             return self._run_otherwise(job, run, within)
-        # An error while tidying, here or below, belongs to no call: this process must end.
+        # An error while tidying, here or below, belongs to no call: the process must end.
         if has_connections():
             self._tidy_before(within)
         guard, timeout = self._guard, policy.timeout or 0
@@ -141,7 +141,7 @@ class Executor:
             else:
                 is_heard = within is None and self.telling.hears_finished
                 self.telling.tell_finished(job, outcome, is_heard)
-        except BaseException as error:  # noqa: BLE001 # not the task's: ours, or what is stored
+        except BaseException as error:  # noqa: BLE001 # not from the task: ours, or an invalid job
             outcome = self._given_up(job, error, within)
         self._board.end(job.id)
         if not self._leaves_nothing(call):
@@ -184,7 +184,7 @@ class Executor:
         return outcome, (reason, told)
 
     def _given_up(self, job: Job, error: BaseException, within: "Within | None" = None) -> Outcome:
-        # Only this call fails for good. A worker that dies would take others along.
+        # Only this call fails for good. If the worker died, other calls would be affected.
         is_started = self._board.started(job.id) is not None
         if isinstance(error, StoreUnavailable) and not is_started:
             return outcomes.untouched(job)
@@ -200,7 +200,7 @@ class Executor:
     def _other_way(
         self, job: Job, call: Call, policy: Policy
     ) -> Callable[[], Outcome | None] | None:
-        # How to run what is not run as a call by itself: a row of a map, an atomic task.
+        # Return how to run a row of a map, or an atomic task; None for other jobs.
         spec = spec_of(job.options)
         if (
             spec is not None
@@ -215,7 +215,7 @@ class Executor:
 
     def _tidy_before(self, within: "Within | None") -> None:
         if within is None:
-            self.commit()  # end the others' transaction, which this task must not write in
+            self.commit()  # this task must not write in the transaction of earlier ones
         prepare_connections(None if within is None else within.alias)
 
     def _leaves_nothing(self, call: Call) -> bool:
@@ -224,7 +224,7 @@ class Executor:
         return not is_heard and is_harmless(call.func)
 
     def close_interrupted(self, within: "Within | None" = None) -> None:
-        """Close the database connections of this thread, as a call in it was interrupted."""
+        """Close the database connections of this thread, because a call was interrupted."""
         self._storage.close_thread()
         if within is not None:
             within.was_interrupted = True
@@ -233,21 +233,21 @@ class Executor:
     def _tidy_after(self, within: "Within | None", ended: "_Ended | None") -> None:
         if has_connections():
             tidy_connections(None if within is None else within.alias)
-        if ended is not None and within is None:  # else it is still to be told
+        if ended is not None and within is None:  # else it is reported later
             _let_go(ended)
 
     def commit(self) -> None:
-        """Settle what atomic tasks have done together in this thread, if anything."""
+        """Settle the atomic tasks that share a transaction in this thread, if any."""
         if self.atomic is not None:
             self.atomic.commit()
 
     def fail(self, job: Job, started_at: int, error: BaseException) -> Outcome:
-        """Return the outcome of an attempt that failed beside its task, or after it."""
+        """Return the outcome of an attempt that failed outside its task, or after it."""
         policy, now = self.tasks.policy_of(job), clock.now()
         return outcome_of_failure(job, policy, self._worker.id, started_at, now, error)
 
     def call_hooks(self, job: Job, hooks: "Hooks") -> None:
-        """Call what a task has asked for to be called after the commit; raises nothing."""
+        """Call the functions that a task gave to ``on_commit()``; never raises."""
         try:
             self._context.copy().run(hooks)
         except BaseException:  # the task is over, whatever they raise
@@ -260,7 +260,7 @@ class Executor:
         self._surroundings.restore()
 
     async def aexecute(self, job: Job) -> Outcome:
-        """Run a job of an async task in this event loop; raises nothing."""
+        """Run a job of an async task in this event loop; never raises the task's exceptions."""
         with using_sync_thread():
             return await self._aexecute(job)
 
@@ -270,7 +270,7 @@ class Executor:
             if call is None:
                 return outcomes.postponed(job, clock.now())
             policy = self.tasks.policy_of(job)
-        except Exception as error:  # noqa: BLE001 # of what is stored
+        except Exception as error:  # noqa: BLE001 # the stored job is invalid
             return self._given_up(job, error)
         started_at, began, timeout = clock.now(), ticks(), policy.timeout or 0
         self._board.start(job.id, started_at, began, timeout)
@@ -290,7 +290,7 @@ class Executor:
                 job, outcome = self._succeeded(job, started_at, value, told)
             except BaseException as error:  # noqa: BLE001
                 if steps is None and isinstance(error, asyncio.CancelledError):
-                    return self._unbegun(job)  # another task has cancelled this one
+                    return self._unbegun(job)  # cancelled by another task
                 require_arguments(job, error)
                 reason = reason_of(error, told)
                 ended = reason, told
@@ -350,7 +350,7 @@ class Executor:
     ) -> tuple[Job, Outcome]:
         # Also return the job with its saved metadata.
         if told is not None:
-            raise told  # what has timed out, has timed out: what it returned came too late
+            raise told  # it was interrupted: what it returned came too late
         returned = None if value is None else codec.encode_value(value, self._max_payload)
         if self.notes.by_job:
             job = self.notes.end(job)
@@ -373,10 +373,10 @@ def _let_go(ended: _Ended) -> None:
 
 
 def reason_of(error: BaseException, told: BaseException | None) -> BaseException:
-    """Return why an attempt ended that raised ``error``: what it was ``told``, if it was.
+    """Return the exception that we raised in an attempt (``told``), if any; else its ``error``.
 
-    Drivers turn a TimeoutError into an error of their own. What a task itself wants to become of
-    it counts.
+    Needed because drivers turn a TimeoutError into an error of their own. A Retry, Snooze or
+    Discard of the task takes precedence.
     """
     if told is None or isinstance(error, (Retry, Snooze, Discard)):
         return error

@@ -1,10 +1,9 @@
-"""Guard: tells running tasks to end, at their timeout or because their claim is gone.
+"""Guard: interrupts running tasks at their timeout, or when their claim is gone.
 
-A task in the main thread is told by a signal, whose handler raises in it: that ends a sleep, a read
-and a lock's wait as well. One in another thread is told by CPython's own means, which take effect
-when it runs Python code again; an async one, at its next ``await``. A task that swallows the
-exception gets it again, but not while it still handles it. A task that does not end is ended
-together with the process, by the supervisor.
+In the main thread, the exception is raised by a signal handler, which also ends a sleep, a read or
+a wait for a lock. In another thread, CPython raises it when the task runs Python code again; in an
+async task, it is raised at the next ``await``. A task that swallows the exception gets it again,
+but not while it still handles it. If a task does not end, the supervisor kills the process.
 """
 
 import ctypes
@@ -45,11 +44,11 @@ class Running(NamedTuple):
     """In microseconds; 0 for none."""
     thread: int
     tell: Callable[[BaseException], None] | None
-    """How to tell an async task; None for a sync one."""
+    """Raises an exception in an async task; None for a sync one."""
 
 
 class Guard:
-    """What runs in this process, until when."""
+    """Watches the calls that run in this process."""
 
     def __init__(
         self, board: Board | NoBoard, grace: int = _TELLINGS * _AGAIN, slots: int = 1
@@ -59,9 +58,9 @@ class Guard:
         ``slots``: number of sync tasks that run at a time.
         """
         self.uses_signal = False
-        """Whether sync tasks run in the main thread, and are told by a signal."""
+        """Whether sync tasks run in the main thread, and are interrupted by a signal."""
         self.in_main: Job | None = None
-        """What runs there; set by whoever runs it, as a call takes longer than all the rest."""
+        """The job in the main thread. Set directly, because a method call would take longer."""
         self.running: dict[str, Running] = {}
         self.told: dict[str, BaseException] = {}
         self.is_watching = False
@@ -80,7 +79,7 @@ class Guard:
         self._thread = threading.Thread(target=self._turn, name="mainspring-guard", daemon=True)
 
     def use_signal(self) -> None:
-        """Tell tasks in the main thread, which calls this, by a signal."""
+        """Interrupt tasks in the main thread by a signal. Called by the main thread."""
         handle(_SIGNAL, self._raise_in_main)
         self._main_thread = threading.get_ident()
         self.uses_signal = True
@@ -100,7 +99,7 @@ class Guard:
     # Called by those that run tasks
 
     def watch(self) -> None:
-        """Look at what runs from now on, until nothing does."""
+        """Watch the running calls from now on, until none is left."""
         self.is_watching = True
         self._watching.set()
 
@@ -111,13 +110,13 @@ class Guard:
         timeout: int,
         tell: Callable[[BaseException], None] | None = None,
     ) -> None:
-        """Watch over a call that starts now, in the calling thread."""
+        """Watch a call that starts now, in the calling thread."""
         self.running[job.id] = Running(job, began, timeout, threading.get_ident(), tell)
         if not self.is_watching:
             self.watch()
 
     def leave(self, job_id: str) -> BaseException | None:
-        """Watch no more, and return what the call was told, if it was.
+        """Stop watching a call, and return the exception that we raised in it, if any.
 
         After this returns, nothing is raised in the calling thread. In a process that the call has
         forked, it never returns.
@@ -165,7 +164,7 @@ class Guard:
     # Called in a process that a call has forked
 
     def end_here(self) -> None:
-        """End this process where the call that forked it ends."""
+        """End this process when the call that forked it ends."""
         self._is_child = True
         self.told[""] = SystemExit()  # so that the code that runs the call leaves the guard
 
@@ -173,10 +172,10 @@ class Guard:
         if self._is_child:
             end_child(sys.exception())
 
-    # Called by the guard's own thread and by others that know of something
+    # Called by the guard's own thread, and by others
 
     def long_running(self, microseconds: int) -> list[Job]:
-        """Return the jobs that have run for so long and were not told to end."""
+        """Return the jobs that have run for that long without being interrupted."""
         since = ticks() - microseconds
         return [
             running.job
@@ -185,7 +184,7 @@ class Guard:
         ]
 
     def cancel(self, job_id: str) -> None:
-        """Tell a task that its claim is gone: cancelled, or given to another worker."""
+        """Interrupt a task whose claim is gone: cancelled, or given to another worker."""
         if self._tell(job_id, TaskCancelled("The call was cancelled, or given to another worker.")):
             self._board.expire(job_id)
 
@@ -248,7 +247,7 @@ class Guard:
         job = self.in_main
         if job is None or (error := self.told.get(job.id)) is None:
             return
-        if job.id in self._sparing:  # it has got there in the meantime
+        if job.id in self._sparing:  # it has entered the block in the meantime
             self._told_at.pop(job.id, None)
             self._sparing[job.id] = self.told.pop(job.id)
         else:

@@ -75,10 +75,10 @@ class Holdings:
     def settle_and_claim(self, queues: Sequence[str], limit: int) -> list[Job]:
         """Settle what has finished, claim up to ``limit`` jobs, and return those to be run.
 
-        Where a job was lost, as a lease had ended, and still runs here, it may be claimed again: it
-        is returned when its first run has been settled, which drops that one's outcome.
+        A job that was lost because the lease ended, and that still runs here, may be claimed again.
+        It is returned when its first run has been settled, whose outcome is dropped.
 
-        Raises ``StoreUnavailable``, having said so.
+        Raises ``StoreUnavailable``, after logging it.
         """
         self._end_if_child()
         if self._unreleased or self.settler.is_release_due:
@@ -139,7 +139,7 @@ class Holdings:
         return readable
 
     def settled(self, outcomes: Sequence[Outcome], lost_ids: Sequence[str]) -> None:
-        """Take note of outcomes that were settled, or dropped, in a transaction of their own."""
+        """Record outcomes that were settled, or dropped, in a transaction of their own."""
         self.limited.freed_by(outcomes)
         self.maps.settled(outcomes)
         self._settled(outcomes, lost_ids)
@@ -147,7 +147,7 @@ class Holdings:
     def _settled(
         self, outcomes: Sequence[Outcome], lost_ids: Sequence[str], proves_use: bool = True
     ) -> None:
-        if proves_use:  # an exchange of nothing does not write
+        if proves_use:  # an empty exchange does not write
             self._telling.store_works()
         self._telling.outcomes_dropped(lost_ids)
         if not outcomes:

@@ -1,4 +1,4 @@
-"""Keeps tasks from noticing each other: what one leaves changed is put back after it."""
+"""Isolate tasks from each other, by restoring the state that a task has changed."""
 
 import _locale
 import contextvars
@@ -84,7 +84,7 @@ def has_connections() -> bool:
 
 
 def expect_connections() -> None:
-    """Say that the calling thread has, or will have, a database connection."""
+    """Record that the calling thread has, or will have, a database connection."""
     _threads_with_connections.add(threading.get_ident())
 
 

@@ -1,4 +1,4 @@
-"""Keeper: looks after what the threads that run tasks cannot while they run them."""
+"""Keeper: does what threads that run tasks cannot do while they run them."""
 
 import logging
 import threading
@@ -72,9 +72,9 @@ class Keeper:
                     self._exchange(self._worker.claim_ahead)
                 else:
                     self._tick(ticks())
-            except StoreUnavailable:  # said by the worker
+            except StoreUnavailable:  # logged by the worker
                 pause.wait(_AFTER_FAILURE)
-            except Exception:  # if it matters, the worker's own thread ends the process for it
+            except Exception:  # if it matters, the worker's own thread ends the process
                 logger.exception("The keeper failed; it goes on", extra={"loop": "Keeper"})
                 pause.wait(_AFTER_FAILURE)
         self._worker.storage.close_thread()

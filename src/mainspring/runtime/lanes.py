@@ -57,7 +57,7 @@ class Lane:
     _failure: BaseException | None = None
 
     def require_sound(self) -> None:
-        """Raise if a thread has failed by itself, not by a task: what it held, nobody runs."""
+        """Raise if a thread itself has failed, not a task: its jobs would never run."""
         if self._failure is not None:
             raise RuntimeError("A thread that runs tasks has failed") from self._failure
 
@@ -68,7 +68,7 @@ class ThreadLane(Lane):
     def __init__(
         self, executor: Executor, done: Done, freed: Freed, threads: int, is_daemonic: bool = True
     ) -> None:
-        """``done`` is called with each outcome, then ``freed``, as there is room for another job.
+        """``done`` is called with each outcome, then ``freed``, when there is room for another job.
 
         ``is_daemonic`` applies to its threads. Threads that tasks start inherit it.
         """
@@ -124,13 +124,13 @@ class ThreadLane(Lane):
         self._starts_no_more = True
 
     def stop(self) -> None:
-        """End the threads that are idle, and the others after their job."""
+        """End the idle threads now, and the others after their current job."""
         for _ in self._threads:
             self.waiting.put(None)
 
 
 class AsyncLane(Lane):
-    """One event loop, in a thread of its own, for async tasks; made when the first one comes."""
+    """An event loop in its own thread, for async tasks; started for the first one."""
 
     def __init__(
         self,
@@ -217,12 +217,12 @@ class AsyncLane(Lane):
         asyncio.set_event_loop(loop)
         try:
             while not self._is_stopping:  # a task may stop the loop, but not for the others
-                # What a coroutine that a task has spawned raises ends the loop: asyncio's rule.
+                # asyncio ends the loop if a coroutine that a task has spawned raises these.
                 with suppress(SystemExit, KeyboardInterrupt):
                     loop.run_forever()
                 if self._is_child:
                     end_child(None)
-        except BaseException as error:  # noqa: BLE001 # no loop any more: what it held, nobody runs
+        except BaseException as error:  # noqa: BLE001 # the loop is gone, its jobs would never run
             self._failure = error
             self._freed()
         finally:
@@ -249,7 +249,7 @@ class AsyncLane(Lane):
 
     def _finished(self, job: Job, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
-        if task.cancelled():  # before its first step, or else _work() would not have let it
+        if task.cancelled():  # before its first step; later, _work() catches it
             self._done(outcomes.untouched(job))
         self._start_waiting(task.get_loop())
         self._freed()

@@ -1,4 +1,4 @@
-"""How a worker process ends by itself: as any Python process does, within the time that it has."""
+"""Exit a worker process as any Python process exits, but within the shutdown timeout."""
 
 import atexit
 import logging
@@ -16,26 +16,26 @@ from mainspring.runtime.options import WorkerOptions
 
 logger = logging.getLogger("mainspring")
 
-_PART: Final = 0.9  # of the time: then it ends by itself, before it is killed
+_PART: Final = 0.9  # of the time; then the process exits by itself, before it is killed
 
 
 class Leaving:
-    """Waits for threads and calls exit handlers, as the interpreter does where it ends."""
+    """Waits for threads and calls exit handlers, as the interpreter does at exit."""
 
     def __init__(self, worker_id: str, seconds: float) -> None:
-        """``seconds``: what all of it may take, from when the worker was told to stop."""
+        """``seconds``: how long all of this may take after the worker was told to stop."""
         self._worker_id = worker_id
         self._seconds = seconds if math.isfinite(seconds) else WorkerOptions().shutdown_timeout
         self._told_at: float | None = None
 
     def told(self) -> None:
-        """Take note that the worker was told to stop; a signal handler may call this."""
+        """Record that the worker was told to stop; a signal handler may call this."""
         self._told_at = self._told_at or time.monotonic()
 
     def leave(self, say_so: Callable[[], object], status: int) -> None:
         """Call ``say_so``, wait for threads, and call exit handlers.
 
-        Where that takes too long, the process ends at once, with ``status``.
+        If that takes too long, the process exits at once with ``status``.
         """
         spent = 0.0 if self._told_at is None else time.monotonic() - self._told_at
         left = max(self._seconds * _PART - spent, 0.0)
@@ -43,7 +43,7 @@ class Leaving:
         watch.daemon = True
         watch.start()
         say_so()
-        # In the interpreter's own order.
+        # In the same order as the interpreter.
         vars(threading)["_shutdown"]()
         with suppress(Exception):
             log_queues.end()

@@ -1,4 +1,4 @@
-"""Jobs that hold a slot of a limit: how many a worker may keep, and whom it makes room for."""
+"""Track jobs that hold a slot of a limit: how many a worker may keep, and which limits it frees."""
 
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -11,10 +11,10 @@ _RARE: Final = 0.01
 
 
 class Limited:
-    """Those of one worker; one thread at a time.
+    """The limited jobs of one worker, for one thread at a time.
 
-    What a worker has claimed and does not run keeps others from running: it may keep as many as it
-    runs at once, or as take 2 ms, and gives the rest back at once.
+    Jobs that are claimed but not running keep others from running. So a worker keeps only as many
+    as it runs at once, or as take 2 ms, and releases the rest at once.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Limited:
         self._each = _WORK  # microseconds
 
     def claimed(self, jobs: Sequence[Job]) -> None:
-        """Take note of jobs that were claimed. Raises ``Unreadable``, before it has noted any."""
+        """Record claimed jobs. Raises ``Unreadable`` before it has recorded any."""
         found = {
             job.id: job.limit_group
             for job in jobs
@@ -37,7 +37,7 @@ class Limited:
         self._groups.update(found)
 
     def freed_by(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Return the limit groups of outcomes, to be told when they are settled."""
+        """Return the limit groups of outcomes, to be passed to the store with them."""
         if self._groups:
             for outcome in outcomes:
                 group = self._forget(outcome.id)
@@ -58,18 +58,18 @@ class Limited:
             self._each = max(took, (self._each + took) // 2, 1)
 
     def told(self) -> None:
-        """Take note that :meth:`freed_by` has been told to the store."""
+        """Record that the store has received the groups from :meth:`freed_by`."""
         if self._freed:
             self._freed = set()
 
     def given_back(self, jobs: Sequence[Job]) -> None:
-        """Take note of jobs that were released."""
+        """Record released jobs."""
         if self._groups:
             for job in jobs:
                 self._forget(job.id)
 
     def parted(self, jobs: list[Job], is_async: bool, slots: int) -> tuple[list[Job], list[Job]]:
-        """Return those of ``jobs``, just claimed and all of one kind, to keep and to release.
+        """Return which of ``jobs``, just claimed and all of one kind, to keep and to release.
 
         ``slots``: how many jobs of that kind the worker runs at once.
         """

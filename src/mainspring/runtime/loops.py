@@ -1,4 +1,4 @@
-"""The maintenance loops that every worker turns."""
+"""The maintenance loops that every worker runs."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ _PATIENCE: Final = 1.0  # seconds
 
 
 class Loops:
-    """The loops of one worker. The heartbeat has a thread of its own: no other holds it up."""
+    """The loops of one worker. The heartbeat has its own thread, so that no other delays it."""
 
     def __init__(self, worker: "Worker", backend: MainspringBackend) -> None:
         storage, options = backend.storage, backend.config.options
@@ -37,7 +37,7 @@ class Loops:
             lambda dead: lost.forget(identity, dead),
             self.heartbeat.is_steady,
             options.lease,
-            # In a process's own memory, a worker dies with those that could rescue its work.
+            # A store in memory dies together with all workers that could rescue its jobs.
             SightingsFile(identity, worker.identity.id, lambda: self.heartbeat.renewed_at)
             if backend.supports_worker
             else None,
@@ -46,7 +46,7 @@ class Loops:
         self.stager = Stager(storage)
         self.finisher = Finisher(storage)
         loops: list[Loop] = [
-            self.rescuer,  # first, as processes that end soon come to that one only
+            self.rescuer,  # first, because short-lived processes run only this one
             Recaller(storage, worker.guard, worker.executor),
             Pauses(storage, storage.wake),
             self.stager,
@@ -72,6 +72,6 @@ class Loops:
         self.maintenance.start()
 
     def stop(self) -> None:
-        """Stop both after their current steps; wait up to a second for these."""
+        """Stop both threads after their current steps; wait up to a second for each."""
         self.maintenance.stop(_PATIENCE)
         self._pulse.stop(_PATIENCE)

@@ -1,4 +1,4 @@
-"""Finding the dead workers of this machine, and saying how they died."""
+"""Find the dead workers of this machine, and report how they died."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def _lost_or_unknown(board: Board) -> LostWorker:
 def _lost(board: Board) -> LostWorker:
     journal, stacks = board.read(), board.stacks()
     overdue = {job_id: stack_of(stacks, one.thread) for job_id, one in journal.overdue.items()}
-    if journal.overdue:  # killed because of these: nobody else is to pay for it
+    if journal.overdue:  # killed because of these: no other job is blamed
         started: Mapping[str, Started] = journal.overdue
     elif board.was_stopped:
         started = journal.running

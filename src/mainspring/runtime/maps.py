@@ -1,4 +1,4 @@
-"""The maps whose rows a worker runs: which of them may have come to an end."""
+"""Track the maps whose rows a worker runs, to find those that may have ended."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _MOST: Final = 20  # maps finished at a time: each usually takes one round trip
 
 
 class Maps:
-    """Those of one worker; one thread at a time."""
+    """The maps of one worker, for one thread at a time."""
 
     def __init__(self) -> None:
         self._maps: dict[str, str] = {}  # by row
@@ -37,13 +37,13 @@ class Maps:
             self._rows[map_id] += 1
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
-        """Take note of outcomes that were settled, or dropped."""
+        """Record outcomes that were settled, or dropped."""
         if self._maps:
             for outcome in outcomes:
                 self._forget(outcome.id)
 
     def given_back(self, jobs: Sequence[Job]) -> None:
-        """Take note of jobs that were released."""
+        """Record released jobs."""
         if self._maps:
             for job in jobs:
                 self._forget(job.id)
@@ -70,16 +70,16 @@ class Maps:
         ended = self.take_ended(_MOST)
         try:
             while ended:
-                with suppress(StoreLocked):  # by one who adds to it; the finisher comes back to it
+                with suppress(StoreLocked):  # a caller adds to it; the finisher finishes it
                     self._each.do(ended[-1], partial(storage.finish_map, ended[-1], clock.now()))
                 ended.pop()
         finally:
             self._ended.update(ended)
 
     def take_ended(self, most: int) -> list[str]:
-        """Return up to ``most`` maps of which this worker holds no more rows, each once.
+        """Remove and return up to ``most`` maps of which this worker holds no more rows.
 
-        Where it claims more of them in the same go as it settles the last ones, none is taken.
+        Maps are left out if the exchange that settled the last rows has claimed more rows of them.
         """
         self._ended.difference_update(self._rows)
         return [self._ended.pop() for _ in range(min(most, len(self._ended)))]

@@ -1,8 +1,8 @@
 """ProcessPool: child processes that run the tasks of a queue in memory, instead of threads.
 
-One child is a supervisor, as that of the command ``mainspring worker`` is: it forks the processes
-that run tasks, restarts dead ones and ends tasks that do not end when told to. So the process that
-enqueues, which may have threads, forks at the first call that it enqueues and never again.
+One child is a supervisor, as with the command ``mainspring worker``: it forks the processes that
+run tasks, restarts dead ones and kills those whose tasks do not end when interrupted. So the
+process that enqueues, which may have threads, usually forks only once, for the first call.
 """
 
 import gc
@@ -90,9 +90,9 @@ class ProcessPool:
 
     def _wait(self) -> bool:
         # Wait until the supervisor has died. Return False if it was asked to end.
-        with suppress(ChildProcessError):  # somebody else waits for all children
+        with suppress(ChildProcessError):  # other code waits for all children
             os.waitid(os.P_PID, self._supervisor, os.WEXITED | os.WNOWAIT)
-        with self._lock:  # until here, nobody else can have got its number
+        with self._lock:  # until here, no other process can have its id
             with suppress(ChildProcessError):
                 os.waitpid(self._supervisor, 0)
             self._supervisor = 0
@@ -134,8 +134,8 @@ class ProcessPool:
         )
 
     def _knows_tasks(self) -> bool:
-        # A module that was imported since, its processes can import, too. What a prompt or a
-        # notebook has declared since, or anew, only a new fork of this process knows.
+        # The processes can import modules that were imported since. Tasks that were declared since,
+        # or again, at a prompt or in a notebook are known only to a new fork of this process.
         tasks = registry.tasks()
         if len(tasks) == len(self._tasks) and all(map(is_, tasks, self._tasks)):
             return True
@@ -174,7 +174,7 @@ class ProcessPool:
 
 
 class _PoolSupervisor(Supervisor):
-    """Ends with its parent, whatever becomes of that; SIGINT is the parent's to deal with."""
+    """Ends with its parent, however that ends. Ignores SIGINT and SIGHUP."""
 
     def __init__(self, options: WorkerOptions, storage: RemoteStorage, parent: int) -> None:
         super().__init__(options, None)

@@ -1,4 +1,4 @@
-"""Recaller: tells running tasks whose claims are gone to end, and saves their progress."""
+"""Recaller: interrupts tasks whose claims are gone, and saves the progress of running tasks."""
 
 from typing import Final
 
@@ -8,14 +8,14 @@ from mainspring.maintenance.loop import Loop
 from mainspring.runtime.executor import Executor
 from mainspring.runtime.guard import Guard
 
-_INTERVAL: Final = 0.5  # seconds: who cancels a task sees it end within a second
-_LONG: Final = 200_000  # microseconds: what is shorter ends by itself in the meantime
+_INTERVAL: Final = 0.5  # seconds, so that a cancelled task ends within a second
+_LONG: Final = 200_000  # microseconds: shorter calls end by themselves in the meantime
 
 
 class Recaller(Loop):
-    """Looks whether a call that runs was cancelled, or given to another worker.
+    """Checks whether running calls were cancelled, or given to another worker.
 
-    The latter is how a worker that was frozen for longer than its lease learns what it has lost.
+    The latter happens to a worker that was frozen for longer than its lease.
     """
 
     def __init__(self, storage: Storage, guard: Guard, executor: Executor) -> None:
@@ -24,7 +24,7 @@ class Recaller(Loop):
         self._executor = executor
 
     def step(self, now: int) -> float:  # noqa: ARG002 # the same for all loops
-        """Look at what has run for long."""
+        """Check the calls that have run for long."""
         if jobs := self._guard.long_running(_LONG):
             held = self._storage.claims_held(jobs)
             for job in jobs:
@@ -34,7 +34,7 @@ class Recaller(Loop):
         for notes in list(self._executor.notes.by_job.values()):
             try:
                 notes.save_progress()
-            except StoreUnavailable as error:  # it may be this one's that the store refuses
+            except StoreUnavailable as error:  # perhaps the store refuses only this one
                 failure = error
         if failure is not None:
             raise failure

@@ -1,7 +1,7 @@
-"""What a worker process writes down of the rows of maps that it runs: what came of calls so far.
+"""Save the outcomes of calls in the rows of maps that a worker process runs, in case it dies.
 
-A file for each row that takes longer than a moment, beside the process's board. The kernel keeps
-what a killed process wrote; who rescues the row stores it, and has only the other calls run again.
+Each row that takes longer than a moment has a file beside the process's board. The kernel keeps
+what a killed process wrote. A rescue stores it, so that only the other calls are run again.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class RowNotes:
-    """Those of one board."""
+    """The notes of one board."""
 
     def __init__(self, board: Path) -> None:
         self._board = board
@@ -20,7 +20,7 @@ class RowNotes:
     def keep(self, job_id: str, note: bytes) -> None:
         """Add a note of a row, which is one line; 20 µs for the first, 2 for others.
 
-        Does nothing where it cannot be written: then the calls are run again.
+        Does nothing if it cannot be written: the calls are then run again after a crash.
         """
         with suppress(OSError):
             file = self._files.get(job_id)

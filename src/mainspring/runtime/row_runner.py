@@ -1,4 +1,4 @@
-"""Runs the rows of maps: many calls in one go, each with an end of its own."""
+"""Runs the rows of maps: many calls in one go, each with its own outcome."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -43,13 +43,13 @@ _SLICE: Final = 3_000  # microseconds of calls that are run without a look in be
 _MOST: Final = 10_000  # calls
 _GROWTH: Final = 8
 _SLOW: Final = 8_000  # microseconds that a slice may take
-_GIVE_AFTER: Final = 100_000  # microseconds after which what has not begun is for others
+_GIVE_AFTER: Final = 100_000  # microseconds after which calls that have not begun are given away
 _FEWEST_PARTS: Final = 2
 _MOST_PARTS: Final = 16
 
 
 class _Work(NamedTuple):
-    """What is the same for all calls of a row."""
+    """What all calls of a row have in common."""
 
     func: Callable[..., Any]
     """Called once for each item, isolated from the other calls."""
@@ -57,18 +57,18 @@ class _Work(NamedTuple):
     spec: Spec
 
     def results(self, items: list[Any]) -> Iterator[Any]:
-        """Return what the calls return, as they are called."""
+        """Return an iterator that makes the calls, and yields what they return."""
         if self.spec.kind == "lists":
             return starmap(self.func, items)
         return map(self.func, items)
 
 
 class _Raised(NamedTuple):
-    """What ended a slice before its end."""
+    """The exception that ended a slice early."""
 
     error: BaseException
     was_told: bool
-    """Whether somebody had told the call to end."""
+    """Whether the guard had raised it, because of a timeout or a lost claim."""
     has_returned: bool = False
     """True if all calls returned anyway: the last one swallowed the exception."""
 
@@ -102,12 +102,12 @@ class RowRunner:
         self._surroundings = Surroundings()
 
     def run(self, job: Job, call: Call, policy: Policy, spec: Spec) -> Outcome | None:
-        """Run a row in this thread and return its outcome; raises nothing.
+        """Run a row in this thread and return its outcome. Raises ``Unreadable``.
 
-        None where its calls came to different ends, which are settled then.
+        Returns None if its calls had different outcomes; these are then stored as a division.
         """
         if has_connections():
-            self._executor.commit()  # end the others' transaction, which this row must not write in
+            self._executor.commit()  # this row must not write in the transaction of earlier tasks
             prepare_connections()
         started_at = clock.now()
         self._board.start(job.id, started_at, ticks(), policy.timeout or 0)
@@ -132,7 +132,7 @@ class RowRunner:
         return None
 
     def _tidy(self, *, keeps: bool = True) -> None:
-        # After code that may have been interrupted while it was tidying up.
+        # The code before this may have been interrupted during its own cleanup.
         self._surroundings.restore()
         if has_connections():
             tidy_connections(keeps=keeps)
@@ -140,7 +140,7 @@ class RowRunner:
     # Slices
 
     def _run_all(self, chunk: Chunk, work: _Work, ends: list[End]) -> None:
-        # One by one where it is known that one of them takes its worker down.
+        # Run calls one by one if one of them took a worker down, or if receivers want each start.
         is_careful = chunk.job.errors is not None or self._executor.telling.hears_each_started
         path, size = chunk.job.task_path, 1
         while True:
@@ -197,7 +197,7 @@ class RowRunner:
         return ends
 
     def _tell_started(self, chunk: Chunk) -> _Raised | None:
-        # What a receiver raises fails the call, as it does one that is no row's.
+        # An exception of a receiver fails the call, as it does outside of maps.
         telling = self._executor.telling
         try:
             if telling.hears_each_started:
@@ -214,8 +214,8 @@ class RowRunner:
     def _watched(
         self, chunk: Chunk, timeout: int, call: Callable[..., None], *args: Any
     ) -> _Raised | None:
-        # Do it so that it can be told to end, but nothing of ours before or after it; return what
-        # it raised, or swallowed.
+        # Call it so that it can be interrupted, but none of our own code before or after it. Return
+        # what it raised, or swallowed.
         guard, job, told = self._guard, chunk.job, None
         try:
             try:
@@ -242,13 +242,13 @@ class RowRunner:
         return raised
 
     def _is_stray(self, chunk: Chunk, work: _Work, raised: _Raised) -> bool:
-        # What a call before it was told, which had ended in the meantime.
+        # The timeout of an earlier call, which had ended in the meantime.
         is_late = raised.was_told and isinstance(raised.error, TaskTimeout)
         if not is_late or work.policy.timeout is None:
             return False
         return ticks() - chunk.slice_began < work.policy.timeout
 
-    # What came of it
+    # Outcomes
 
     def _failure(self, chunk: Chunk, work: _Work, error: BaseException, offset: int) -> Failure:
         part, now = self._single(chunk, offset), clock.now()
@@ -258,7 +258,7 @@ class RowRunner:
         return Failure(offset, outcome)
 
     def _single(self, chunk: Chunk, offset: int) -> Job:
-        # The row that one call becomes; it is that already where it is the only one.
+        # Return a row with only this call: the row itself if it has no other calls.
         if len(chunk.items) == 1:
             return chunk.job
         first = first_of(chunk.job.id) + offset
@@ -311,7 +311,7 @@ class RowRunner:
             self._executor.telling.tell(part, outcome, None)
 
     def _reduced(self, chunk: Chunk, work: _Work, end: Values) -> bytes | None:
-        # None where that fails: who merges meets it again, and fails for it.
+        # None if that fails: the merge job will meet the same error and report it.
         if work.spec.merge is None:
             return None
         tasks, path = self._executor.tasks, work.spec.merge
@@ -334,9 +334,9 @@ class RowRunner:
     # Called by the keeper
 
     def tend(self, now: int, is_ending: bool) -> None:
-        """Have slow calls looked at one by one, and give away what others may take.
+        """End slices that take too long, and give away calls that other workers may take.
 
-        ``now`` by :func:`ticks`; ``is_ending``: the worker is to end when the present calls do.
+        ``now``: the time by :func:`ticks`. ``is_ending``: the worker ends after the current calls.
         Raises ``StoreUnavailable``.
         """
         self._divisions.tend()
@@ -359,7 +359,7 @@ class RowRunner:
             division = give_away(job, items, keep, parts)
             try:
                 is_held = self._storage.divide(self._worker, job, division)
-            except StoreLocked:  # by one who cancels it, for one: it may keep what it has
+            except StoreLocked:  # for example, it is being cancelled: keep all calls
                 chunk.put_back()
                 return
             except BaseException:

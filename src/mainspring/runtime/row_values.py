@@ -48,9 +48,9 @@ type End = Values | Failure
 def encode_values(
     values: list[Any], start: int, max_bytes: int, failed: Callable[[int, BaseException], Failure]
 ) -> list[End]:
-    """Return what calls returned, the first of them at offset ``start``.
+    """Encode the return values of calls, the first of which is at offset ``start``.
 
-    ``failed`` makes a failure of a call whose value is not JSON, or longer than ``max_bytes``.
+    ``failed`` returns the failure of a call whose value is not JSON, or exceeds ``max_bytes``.
     """
     if not values:
         return []
@@ -73,7 +73,7 @@ def encode_values(
 def _are_null(values: list[Any]) -> bool:
     try:
         return values.count(None) == len(values)
-    except BaseException:  # noqa: BLE001 # as that of an array does, which compares its elements
+    except BaseException:  # noqa: BLE001 # for example an array, which compares its elements
         return False
 
 

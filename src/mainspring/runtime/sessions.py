@@ -43,7 +43,7 @@ def _change_of(sql: str, vendor: str) -> Change:
         return "transaction"
     if first == "LOCK":
         return "session" if vendor == "mysql" else "transaction"
-    if first in _BEGINS:  # Django has SQLite begin so, and its connection tells about it
+    if first in _BEGINS:  # Django uses it on SQLite, whose connection reports transactions
         return "" if vendor == "sqlite" else "session"
     if first == "CREATE":
         return "" if _TEMPORARY.isdisjoint(others[:3]) else "session"
@@ -72,7 +72,7 @@ class Watch:
         if self.change != "session":
             change: Change = change_of(sql, self._vendor) if type(sql) is str else "session"
             self.change = self.change if change == "" else change
-        with suppress(TypeError):  # a driver's that nothing can refer to weakly
+        with suppress(TypeError):  # some cursors do not support weak references
             self._cursors.add(context["cursor"].cursor)
         return execute(sql, params, many, context)
 
@@ -84,7 +84,7 @@ class Watch:
     def close_cursors(self) -> None:
         """Close the cursors that are still referenced, as they may hold locks."""
         for cursor in list(self._cursors):
-            with suppress(Exception):  # as the connection may be gone; it is looked at next
+            with suppress(Exception):  # the connection may be lost, which is checked next
                 cursor.close()
         self._cursors.clear()
 
@@ -136,9 +136,9 @@ def is_in_transaction(connection: Any) -> bool:
         return False
     if not connection.get_autocommit():
         return True
-    with suppress(Exception):  # of a connection that is broken: then there is nothing to roll back
+    with suppress(Exception):  # a broken connection has nothing to roll back
         if connection.vendor == "sqlite":
             return bool(raw.in_transaction)
         if connection.vendor == "postgresql":
             return raw.info.transaction_status not in _NO_TRANSACTION
-    return False  # MariaDB's drivers do not tell; a BEGIN counts as a change of the session
+    return False  # MariaDB's drivers do not report it; a BEGIN counts as a session change

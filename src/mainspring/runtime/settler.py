@@ -13,7 +13,7 @@ from mainspring.runtime.telling import Telling
 
 logger = logging.getLogger("mainspring")
 
-_LOOK_EVERY: Final = 0.5  # seconds between looks whether a lock is gone
+_LOOK_EVERY: Final = 0.5  # seconds between checks of locks
 _FIRST_PAUSE: Final = 1.0  # seconds until an outcome that failed alone is retried
 _LONGEST_PAUSE: Final = 30.0
 _PATIENCE: Final = 3  # failed settles in a row before outcomes are settled one by one
@@ -40,7 +40,7 @@ class Settled(NamedTuple):
 
 
 class Settler:
-    """Exchanges with the store; one thread at a time.
+    """The exchanges with the store, for one thread at a time.
 
     An outcome whose row is locked is set aside and retried. So is one that fails for an unknown
     reason while others are stored. If the store refuses an outcome, its call fails with the reason.
@@ -56,8 +56,8 @@ class Settler:
         self._next_at = float("inf")
         self._failures = 0
         self._suspects: dict[str, bool] = {}
-        """The outcomes that failed alone: whether others were stored since. Until then, the store
-        may be what fails."""
+        """The outcomes that failed alone; True if others were stored since. Until then, the store
+        itself may be the problem."""
         self._done: list[Outcome] = []
         self._lost: list[str] = []
         self._unreleased: list[Job] = []
@@ -65,7 +65,7 @@ class Settler:
 
     @property
     def is_due(self) -> bool:
-        """Return True if an outcome that was set aside is due."""
+        """Return True if something that was set aside is due."""
         if not (self._aside or self._done or self._unreleased):
             return False
         is_due = bool(self._done) or time.monotonic() >= self._next_at
@@ -262,7 +262,7 @@ class Settler:
         return False
 
     def _require_use(self, outcome: Outcome) -> None:
-        # Raise if the store cannot be used at all: then the outcome is kept with all others.
+        # Raise if the store cannot be used at all; the outcome is then kept with all others.
         try:
             self._storage.leases()
         except StoreUnavailable:

@@ -32,8 +32,8 @@ class SightingsFile:
     def __init__(self, identity: str, worker_id: str, renewed_at: Callable[[], float]) -> None:
         """``identity`` identifies the store.
 
-        ``renewed_at`` returns when this worker, whose own lease is of no interest to it, had
-        renewed it last, by ``time.monotonic()``.
+        ``worker_id`` is this worker, whose own lease is not stored. ``renewed_at`` returns when it
+        last renewed that lease, by ``time.monotonic()``.
         """
         self._identity = identity
         self._worker_id = worker_id
@@ -68,7 +68,7 @@ class SightingsFile:
             try:
                 new.write_bytes(written)
                 new.replace(path)
-            except OSError:  # the disk is full, for one
+            except OSError:  # for example, the disk is full
                 new.unlink(missing_ok=True)
                 raise
 
@@ -85,7 +85,7 @@ _NOTHING: Final[Mapping[Lease, float]] = {}
 
 @cache
 def _boot() -> str:
-    # The time of the boot. If the system does not say, computed from the clock, to some minutes: if
+    # A boot's id. If the system has none, its time is computed from the clock, to ten minutes: if
     # the clock is set, the watch on leases restarts.
     try:
         return _BOOT_ID.read_text("ascii").strip()

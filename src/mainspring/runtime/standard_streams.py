@@ -1,4 +1,4 @@
-"""Open missing standard streams, as in a worker started by a daemon manager."""
+"""Open missing standard streams, for example in a worker started by a daemon manager."""
 
 import os
 import sys

@@ -9,7 +9,7 @@ _cancellations: dict[type[BaseException], type[BaseException]] = {}
 
 
 class Steps:
-    """Awaits a coroutine and can end it with another exception than ``CancelledError``."""
+    """Awaits a coroutine and can end it with an exception other than ``CancelledError``."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], step: Callable[[], None]) -> None:
         """``step`` is called before each step that the coroutine takes."""
@@ -25,7 +25,7 @@ class Steps:
         self._is_over = False
 
     def tell(self, error: BaseException) -> None:
-        """Have ``error`` raised where the coroutine awaits; from any thread.
+        """Raise ``error`` where the coroutine awaits. May be called by any thread.
 
         Code that awaits there sees a cancellation: a task group ends its tasks. Does nothing while
         the coroutine still handles an earlier exception.
@@ -59,9 +59,9 @@ class Steps:
         except asyncio.CancelledError as cancelled:
             if self._kind is None or isinstance(cancelled, self._kind):
                 raise
-            raise self._kind(*self._args) from cancelled  # which something has put in its place
+            raise self._kind(*self._args) from cancelled  # which replaced ours
         except BaseExceptionGroup as group:
-            # Before Python 3.13, a task group takes it for an error of its own.
+            # Before Python 3.13, a task group handles it like an error of its tasks.
             # A lambda, because Python 3.12 does not accept a bound method.
             if self._kind is None or group.subgroup(lambda one: self._is_another(one)):  # noqa: PLW0108
                 raise

@@ -36,7 +36,7 @@ _SLOWEST_BACKOFF: Final = 30.0
 _YOUNG: Final = 1.0  # seconds
 _FORGIVEN: Final = 5  # children that die young, one after the other
 CHANGED: Final = 3
-"""The exit status for "files have changed, start me anew", as Django's autoreload has it."""
+"""The exit status for "files have changed, restart me", as in Django's autoreload."""
 
 
 @dataclass(slots=True)
@@ -61,13 +61,13 @@ class Supervisor:
         self._must_rescue = False
         self._exit_status = 0
         self._grace = mainspring_backend(options.backend).config.options.grace
-        self._next_end: float | None = None  # when the next task will have had its grace
+        self._next_end: float | None = None  # when the grace of the next task ends
         self._wakeup = os.pipe()
 
     def run(self) -> int:
         """Run until stopped or drained; return the exit status.
 
-        Then the signal handlers of the process are restored.
+        Afterwards, the signal handlers of the process are restored.
         """
         woken_by = self._catch_signals()
         try:
@@ -158,8 +158,8 @@ class Supervisor:
         return [self._wakeup[0]]
 
     def _end_overdue(self) -> None:
-        # A task that was told to end and has not: in C code, in a loop that catches everything, in
-        # a blocked event loop. Only a kill ends it, and all else in its process runs elsewhere.
+        # A task may not end when interrupted: in C code, in a loop that catches everything, in a
+        # blocked event loop. Only a kill ends it; the other jobs of its process run elsewhere.
         deadlines = []
         for pid, child in self._children.items():
             deadline = child.board.first_deadline()
@@ -178,7 +178,7 @@ class Supervisor:
         dump_stacks(pid, board)
         if not stop(pid):
             return
-        # It writes no more: nothing moves in the journal while it is marked who is to blame.
+        # The process is stopped, so its journal does not change while the jobs to blame are marked.
         overdue = board.mark_overdue(ticks() - self._grace)
         if overdue:
             logger.error(
@@ -188,7 +188,7 @@ class Supervisor:
                 self._grace / SECOND,
                 extra={"worker_id": board.worker_id, "task_ids": overdue},
             )
-        # Where all has ended in the meantime, it goes on.
+        # If these jobs have ended in the meantime, the process continues.
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL if overdue else signal.SIGCONT)
 
@@ -196,7 +196,7 @@ class Supervisor:
 
     def _start_due(self, identity: str) -> None:
         if self._stop_by is not None:
-            self._starts = []  # what was added since it was told to stop
+            self._starts = []  # starts that were added since it was told to stop
             return
         now = time.monotonic()
         due = [start for start in self._starts if start <= now]
@@ -266,7 +266,7 @@ class Supervisor:
         code = os.waitstatus_to_exitcode(status)
         was_ready = child.board.is_ready
         if code and code != UNDRAINED:
-            # It may have died while its stacks were asked for: what should have ended is to blame.
+            # It may have died while asked for its stacks: the overdue jobs are to blame.
             child.board.mark_overdue(ticks() - self._grace)
             child.board.record_exit(status)
             self._must_rescue = True
@@ -276,7 +276,7 @@ class Supervisor:
                 signal.Signals(-code).name if code < 0 else f"exit code {code}",
                 extra={"worker_id": child.board.worker_id, "exit_code": code},
             )
-        # One that was killed since it came alive may have registered, and is to be rescued.
+        # A process that was killed after it came alive may have registered, and must be rescued.
         if not child.board.has_come_alive or (not code and not was_ready):
             child.board.remove()
         child.board.close()
@@ -285,7 +285,7 @@ class Supervisor:
         now = time.monotonic()
         if code in {0, UNDRAINED} or (was_ready and now - child.started >= _YOUNG):
             self._failures = 0
-        else:  # tasks may kill some young ones without its being the worker's fault
+        else:  # tasks may kill some young ones, which is not the worker's fault
             self._failures = max(self._failures, 0 if was_ready else _FORGIVEN) + 1
         self._starts.append(now + self._backoff())
 
@@ -294,8 +294,8 @@ class Supervisor:
         return min(_FIRST_BACKOFF * 2.0 ** (too_many - 1), _SLOWEST_BACKOFF) if too_many > 0 else 0
 
     def _rescue_last(self, identity: str) -> None:
-        # Without children, nobody else may be there to do it for a while. While draining, the
-        # others may have left before what a dead one held was there to be taken.
+        # Without children, there may be no other process to do it for a while. While draining, the
+        # others may have exited before they could claim the jobs of a dead one.
         self._must_rescue = False
         self._rescue(identity)
         if self._options.drain and self._stop_by is None:
@@ -315,4 +315,4 @@ class Supervisor:
         except StoreUnavailable as error:
             logger.error("%s The next worker to start will rescue what was running.", error)  # noqa: TRY400
         finally:
-            storage.close_thread()  # a child that is forked later must not have it
+            storage.close_thread()  # a child that is forked later must not inherit it

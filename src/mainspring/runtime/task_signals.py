@@ -1,4 +1,4 @@
-"""The signals of the calls that a worker runs: who listens, and what is told."""
+"""Send the signals of the calls that a worker runs, if there are receivers."""
 
 import asyncio
 import logging
@@ -19,30 +19,30 @@ logger = logging.getLogger("mainspring")
 
 
 class TaskSignals:
-    """Those of one worker."""
+    """The signals of one worker's calls."""
 
     def __init__(self, backend: type, worker_id: str) -> None:
-        """``backend`` is what the signals are sent by."""
+        """``backend`` is the sender of the signals."""
         self.backend = backend
         self._worker_id = worker_id
         self.listen()
 
     def listen(self) -> None:
-        """Look anew who listens."""
+        """Check again which signals have receivers."""
         self.hears_started = signals.is_heard(signals.task_started)
-        """Whether anybody listens to the starts of calls."""
+        """Whether there are receivers for the starts of calls."""
         self.hears_finished = signals.is_heard(signals.task_finished)
-        """Whether anybody listens to the ends of calls that return."""
+        """Whether there are receivers for the ends of calls that return."""
         self.hears_failed = signals.is_heard(signals.task_finished, failed=True)
-        """Whether anybody listens to the ends of calls that fail for good."""
+        """Whether there are receivers for the ends of calls that fail for good."""
         self.hears_each_started = signals.is_received(signals.task_started)
-        """Whether anybody wants to hear of the starts of a map's calls, one by one: the log of
-        Django does not, as it would be flooded."""
+        """Whether there are receivers for the starts of a map's single calls. Django's log is not
+        one, because it would be flooded."""
         self.hears_each_finished = signals.is_received(signals.task_finished)
-        """Likewise of those that return."""
+        """Whether there are receivers for a map's single calls that return."""
 
     def tell_started(self, result: TaskResult[Any]) -> None:
-        """Tell that a call starts."""
+        """Send the signal for the start of a call."""
         signals.task_started.send_robust(self.backend, task_result=result)
 
     async def atell_started(self, result: TaskResult[Any]) -> None:
@@ -50,7 +50,7 @@ class TaskSignals:
         await signals.task_started.asend_robust(self.backend, task_result=result)
 
     def tell(self, job: Job, outcome: Outcome, error: BaseException | None) -> None:
-        """Tell how an attempt ended, after it; ``error`` is what it raised, if it did."""
+        """Send the signals for the end of an attempt; ``error`` is what it raised, if anything."""
         if error is None:
             self.tell_finished(job, outcome, self.hears_finished)
             return

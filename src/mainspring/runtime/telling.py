@@ -1,4 +1,4 @@
-"""What a worker says of its store: once when trouble begins, once when it is over."""
+"""Log a worker's trouble with its store, once when it begins and once when it is over."""
 
 import logging
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class Telling:
         self._has_failed = False
 
     def store_failed(self, error: StoreUnavailable) -> None:
-        """Say that the store cannot be used, unless that was said last."""
+        """Log that the store cannot be used, once until it works again."""
         if not self._has_failed:
             self._has_failed = True
             logger.error(
@@ -27,7 +27,7 @@ class Telling:
             )
 
     def store_works(self) -> None:
-        """Say that the store can be used again, if it could not."""
+        """Log that the store can be used again, if it could not."""
         if self._has_failed:
             self._has_failed = False
             logger.info(
@@ -67,7 +67,7 @@ class Telling:
         )
 
     def outcomes_dropped(self, ids: Sequence[str]) -> None:
-        """Say that outcomes came too late to be stored."""
+        """Log that outcomes came too late to be stored."""
         for task_id in ids:
             logger.warning(
                 "Task id=%s has been given to another worker or deleted; worker %s drops its "

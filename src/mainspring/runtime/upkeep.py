@@ -52,7 +52,7 @@ class Upkeep(Loop):
 
 
 def resident_memory() -> int:
-    """Return this process's resident memory in bytes; its peak where the system tells no more."""
+    """Return this process's resident memory in bytes; its peak if the system reports only that."""
     try:
         return int(_STATM.read_text("ascii").split()[1]) * resource.getpagesize()
     except OSError:

@@ -1,4 +1,4 @@
-"""``--reload``: a process that ends when a file changes, and one that then starts anew."""
+"""``--reload``: one process exits when a file changes, and another one then restarts it."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ _INTERVAL: Final = 1.0  # seconds
 
 
 class Reloader:
-    """Runs this command in a process of its own, anew whenever code has changed."""
+    """Runs this command in a separate process, and restarts it when code has changed."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None

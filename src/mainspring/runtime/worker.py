@@ -123,7 +123,7 @@ class Worker:
     def run(self) -> None:
         """Work until :meth:`stop`, or until nothing is left with ``drain``; then clean up.
 
-        If this raises, the process must end: only its death tells others to rescue what it holds.
+        If this raises, the process must end: others rescue its jobs only after its death.
         """
         self._register()
         self.storage.wait_for_work(0)  # can be woken from now on, before the first looks
@@ -222,8 +222,8 @@ class Worker:
         self.inline.run(lambda: self._stopping, self.keeper.claim_ahead)
 
     def _settled(self, outcomes: Sequence[Outcome], lost_ids: Sequence[str]) -> None:
-        # Called where atomic tasks are run, without a transaction: the lock may be held by one who
-        # waits for its end.
+        # Called by threads that run atomic tasks, outside of a transaction, because the holder of
+        # the lock may wait for the transaction's end.
         with self._exchanging:
             self.holdings.settled(outcomes, lost_ids)
         if self.threads is not None:
