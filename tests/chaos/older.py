@@ -1,4 +1,4 @@
-"""An older version of the package, whose workers run beside those of today."""
+"""An older version of the package, whose workers run beside the current ones."""
 
 import os
 import subprocess
@@ -7,11 +7,11 @@ from pathlib import Path
 from tests.integration.sites import PROJECT, Site
 
 _ROOT = Path(__file__).parents[2]
-_COMMIT = "1963f12"  # the last one before what an attack on the engine has found was mended
+_COMMIT = "1963f12"  # the last one before the bugs that an attack on the engine found were fixed
 
 
 def older_source(folder: Path) -> Path | None:
-    """Put the source of the older version into a folder; None where the history lacks it."""
+    """Extract the source of the older version; return None if the history lacks it."""
     archive = subprocess.run(
         ["git", "-C", str(_ROOT), "archive", _COMMIT, "src"], check=False, capture_output=True
     )
@@ -23,5 +23,5 @@ def older_source(folder: Path) -> Path | None:
 
 
 def import_path(site: Site, source: Path) -> dict[str, str]:
-    """Return the environment variable with which a site's process imports that source."""
+    """Return the environment variable that makes a site's process import that source."""
     return {"PYTHONPATH": os.pathsep.join(map(str, (source, PROJECT, site.folder, _ROOT)))}

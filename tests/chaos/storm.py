@@ -1,4 +1,4 @@
-"""All that can happen to a site at once, and what must be true after it."""
+"""Everything that can happen to a site at once, and what must be true afterwards."""
 
 import random
 import subprocess
@@ -32,22 +32,22 @@ _UNREADABLE: Final = (
     (b"[[],{}]", b"\xff"),
     (b"[[", None),
 )
-"""Arguments and options: what newer versions have stored, and what nobody can read."""
-_NEWER: Final = 2  # of them
+"""Arguments and options: those of newer versions, then damaged ones."""
+_NEWER: Final = 2  # number of those of newer versions
 
 
 class Storm:
-    """What happens to one site."""
+    """Runs one site, and lets everything happen to it."""
 
     def __init__(self, site: Site, network: BadNetwork | None, chance: random.Random) -> None:
         self.site = site
         self.spoiled: list[str] = []
-        """The ids of rows that nobody can read."""
+        """The ids of rows that this version cannot read."""
         self._network = network
         self._chance = chance
 
     def begin(self) -> None:
-        """Start all who take part."""
+        """Start the workers, the producers and the other processes."""
         site = self.site
         self.ledger = Ledger(site)
         self._trees = [
@@ -73,7 +73,7 @@ class Storm:
     # Blows
 
     def strike_each(self) -> Counter[str]:
-        """Strike each of the blows once, in any order, while the work goes on."""
+        """Strike each blow once, in random order, while the work continues."""
         blows: dict[str, Callable[[], None]] = {
             "kills of a process": lambda: self._any().kill_a_process(self._chance),
             "kills of a supervisor": lambda: self._any().kill_supervisor(),
@@ -136,7 +136,7 @@ class Storm:
     # The end
 
     def end(self) -> None:
-        """Have all calls end, the older version leave, and then all others."""
+        """Stop the older version, wait until all calls have ended, and stop the other workers."""
         self.producers.stop()
         self._stop_other()
         if self._older is not None:
@@ -151,7 +151,7 @@ class Storm:
         assert self.site.wait(self._other, 60) == 0, self.site.output.read_text()
 
     def _wait_for_the_end(self) -> None:
-        # As long as it goes on.
+        # Wait for as long as there is progress.
         def left() -> list[str]:
             rows = self.site.query("SELECT id FROM mainspring_job WHERE state < 3")
             return [job_id for (job_id,) in rows if job_id not in self.spoiled]
@@ -167,14 +167,14 @@ class Storm:
     # What must be true
 
     def executed_by_older(self, account: Account) -> int:
-        """Return how many executions were the older version's."""
+        """Return the number of executions by the older version."""
         return sum(map(self._is_older, chain.from_iterable(account.executions.values())))
 
     def _is_older(self, worker_id: str) -> bool:
         return self._older is not None and self._older.had(worker_id)
 
     def unaccounted(self, account: Account) -> dict[str, list[str]]:
-        """Return the executions that are not on record; the older version may forget its own."""
+        """Return the executions without a record, except those by the older version."""
         found = {
             job_id: [worker for worker in workers if not self._is_older(worker)]
             for job_id, workers in account.unaccounted().items()
@@ -182,7 +182,7 @@ class Storm:
         return {job_id: workers for job_id, workers in found.items() if workers}
 
     def check_ends(self, account: Account) -> None:
-        """Check that each call came to the end that its task has."""
+        """Check that each call ended as its task should end."""
         for job in account.jobs.values():
             if job.id in self.spoiled or job.kinds.count("WorkerLost") >= MAX_CRASHES:
                 continue
@@ -194,7 +194,7 @@ class Storm:
                 assert "TaskTimeout" not in job.kinds, job
 
     def check_spoiled(self) -> None:
-        """Check that what is newer was set aside, and what is damaged failed, as the log says."""
+        """Check that newer rows were set aside and damaged ones failed, and that it was logged."""
         for index, job_id in enumerate(self.spoiled):
             job = self.site.job(job_id)
             if index % len(_UNREADABLE) < _NEWER:

@@ -1,4 +1,4 @@
-"""The sites of the tests with real workers, for what one task may leave to another."""
+"""Fixtures for sites with real workers, to test what one task may leave to the next."""
 
 from tests.integration.conftest import (  # noqa: F401
     _can_be_interrupted,

@@ -1,6 +1,6 @@
-"""What becomes of all that a task may leave behind, by how it runs.
+"""What becomes of the things that a task may leave behind, by the way it runs.
 
-The table of docs/reference/isolation.md says the same to users.
+docs/reference/isolation.md has the same table for users.
 """
 
 from enum import StrEnum
@@ -10,11 +10,11 @@ class End(StrEnum):
     """What becomes of a thing that a task has left."""
 
     RESTORED = "restored"
-    """No other call finds it."""
+    """No other call sees it."""
     REFUSED = "refused"
-    """The call that leaves it fails, and no other call finds it."""
+    """The call that leaves it fails, and no other call sees it."""
     STAYS = "stays"
-    """The calls after it find it."""
+    """The next calls see it."""
 
 
 WAYS = (

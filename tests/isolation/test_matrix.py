@@ -1,4 +1,4 @@
-"""Each thing that a task may leave behind, in each way in which it may run."""
+"""Test each thing that a task may leave behind, for each way to run it."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ _TASKS = {
 
 
 class Run(NamedTuple):
-    """What came of one way on one engine."""
+    """The results of one way to run tasks on one engine."""
 
     seen: dict[str, Any]
 
@@ -43,7 +43,7 @@ class Run(NamedTuple):
 
 @pytest.fixture(scope="module")
 def run(make_sites: Callable[..., Site]) -> Callable[[str, str], Run]:
-    """A function that has all things left in one way on one engine; once for all tests."""
+    """Return a function that tries all things in one way on one engine, once for all tests."""
     runs: dict[tuple[str, str], Run] = {}
 
     def run(way: str, engine: str) -> Run:
@@ -56,7 +56,7 @@ def run(make_sites: Callable[..., Site]) -> Callable[[str, str], Run]:
 
 def _run(make_sites: Callable[..., Site], way: str, engine: str) -> Run:
     options = {"EMBEDDED": True} if way == "embedded" else {"ORDER": "fifo"}
-    # What persists for a request persists for a task, unless a task has changed it.
+    # Connections persist between requests, and so between tasks, unless a task changes them.
     settings = {"CONN_MAX_AGE": None}
     site = make_sites(engine, options=options, tasks=_TASKS, connections=settings)
     site.execute("CREATE TABLE note (text varchar(100))", [()])
@@ -71,7 +71,7 @@ def _run(make_sites: Callable[..., Site], way: str, engine: str) -> Run:
     return Run(json.loads(line.removeprefix("TOLD ")))
 
 
-# Ordered so that those of one run are neighbours: they are shared out in blocks.
+# Ordered so that the tests of one run are neighbours, because test processes get blocks of tests.
 @pytest.mark.parametrize("engine", _ENGINES)
 @pytest.mark.parametrize("way", WAYS)
 def test_each_thing_comes_to_its_end(run: Callable[[str, str], Run], way: str, engine: str) -> None:

@@ -1,4 +1,4 @@
-"""The calls of a row of a map, and those of its merges, do not notice each other."""
+"""Test that the calls of a row of a map, and those of its merges, do not affect each other."""
 
 import pytest
 

@@ -84,7 +84,7 @@ def completed_per_second(dsn: str, jobs: int, processes: int) -> float:
 
 
 def idle_ms(dsn: str) -> float:
-    """Insert, commit and notify; have another thread, which was told, claim and commit.
+    """Insert, commit and notify; another thread receives the notification, claims and commits.
 
     Return the median time from before the insert to after the claim.
     """

@@ -67,7 +67,7 @@ class Engine(ABC):
         ]
 
     def idle_ms(self) -> float | None:
-        """Return how long the bare engine takes from an insert to a claim by one who was told."""
+        """Return how long the bare engine takes from an insert to a claim after a notification."""
         return None
 
     @abstractmethod
@@ -195,7 +195,7 @@ class PostgreSQL(Engine):
 class MariaDB(Engine):
     """A database of its own on a MariaDB or MySQL server."""
 
-    # Nobody can be told: an idle worker looks every 0.2 s.
+    # There are no notifications: an idle worker looks every 0.2 s.
     least_share = None
     idle_limits = IdleLimits(250, None, None)
 

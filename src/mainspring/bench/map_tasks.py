@@ -30,7 +30,7 @@ def echo(number: int, text: str, flag: bool, nothing: None) -> list[object]:
 
 @task
 def nap(seconds: float) -> None:
-    """Take as long as it is told."""
+    """Take the given time."""
     time.sleep(seconds)
 
 

@@ -53,7 +53,7 @@ def _measure(options: argparse.Namespace) -> Iterator[Figure]:
         url = {"postgresql": options.url, "mariadb": options.mariadb_url}.get(engine, "")
         for order in options.order or _ORDERS:
             Console().print(f"… {engine}, {order}: {jobs:,} jobs", style="dim")
-            # In a process of its own: the database and the order are settings of the project.
+            # In its own process, because the database and the order are project settings.
             done = subprocess.run(
                 [sys.executable, "-m", "mainspring.bench.snapshot_pass"],
                 input=json.dumps([engine, url, order, jobs, options.rounds]),

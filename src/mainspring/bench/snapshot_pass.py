@@ -1,4 +1,4 @@
-"""One database and one order of `mainspring bench snapshot`, in a process of its own."""
+"""Measure one database and one order for `mainspring bench snapshot`, in a separate process."""
 
 import json
 import sys
@@ -36,7 +36,7 @@ class SnapshotPass:
     def __init__(self, name: str, engine: Engine, order: str, jobs: int, rounds: int) -> None:
         self._title = f"{name}, {order}"
         self._waves = max(jobs // _WAVE, rounds)
-        # The speed of a machine drifts from wave to wave: not only of a few at either end.
+        # Compare many waves, because the speed of a machine drifts from wave to wave.
         self._compared = max(self._waves // 4, rounds)
         self._bench = DatabaseBench(engine, _WAVE, rounds, Console(stderr=True))
 
@@ -84,7 +84,7 @@ class SnapshotPass:
                 return float(_WAVE / (finished - started) * 1e6)
 
     def _looks(self) -> tuple[float, float]:
-        # The look of an idle worker: whether a job is ready, and an empty claim.
+        # Do what an idle worker does: look for a ready job, with an empty claim.
         from mainspring.backends.base import mainspring_backend
         from mainspring.core import clock
         from mainspring.core.jobs import Worker

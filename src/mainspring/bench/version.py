@@ -1,4 +1,4 @@
-"""`mainspring bench version`: this version of Mainspring, beside another one in the same run."""
+"""`mainspring bench version`: compare this version of Mainspring with another, in one run."""
 
 import argparse
 import json
@@ -22,8 +22,8 @@ from mainspring.bench.report import Figure
 _NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 _LEAST: Final = 0.97
 _PROCESSES: Final = 2
-_ENQUEUED: Final = 500  # in a turn
-_TURNS: Final = 5  # of enqueueing, for each round: they are short
+_ENQUEUED: Final = 500  # calls in a turn
+_TURNS: Final = 5  # enqueueing turns in each round, because they are short
 _MORE: Final = 0.1  # percent of a core
 
 
@@ -113,13 +113,13 @@ def _column(pairs: Sequence[tuple[Any, Any]], number: int) -> list[tuple[float, 
 
 
 class Version:
-    """One version, in a process that measures it."""
+    """A process that measures one version."""
 
     def __init__(self, questions: IO[str], answers: IO[str]) -> None:
         self._questions, self._answers = questions, answers
 
     def ask(self, verb: str, number: int) -> Any:
-        """Have something measured, and return its figures."""
+        """Run a measurement in the process and return its figures."""
         self._questions.write(json.dumps([verb, number]) + "\n")
         self._questions.flush()
         line = self._answers.readline()
@@ -135,7 +135,7 @@ class Pair:
         self._own, self._other = versions
 
     def in_turn(self, verb: str, number: int, rounds: int) -> list[tuple[Any, Any]]:
-        """Return the figures of both, so many times; each begins every other time."""
+        """Return the figures of both for each round. The versions take turns to go first."""
         found = []
         for turn in range(rounds):
             if turn % 2:
@@ -154,7 +154,7 @@ def _version(source: Path, name: str, options: argparse.Namespace) -> Iterator[V
         engine = _engine(name, folder, options, stack)
         template = Path(__file__).with_name("version_template")
         environment = os.environ | {
-            # Before what is installed: a version is measured as it stands in its folder.
+            # Before installed packages, so that a version is measured from its own folder.
             "PYTHONPATH": os.pathsep.join([str(source), str(template)]),
             "DJANGO_SETTINGS_MODULE": "version_project.settings",
             "VERSION_DATABASE": json.dumps(engine.database),

@@ -1,6 +1,7 @@
 """Admission: which of the calls that wait for limits may go on. Decided here, stored elsewhere.
 
-For each limit, a store keeps whom it has admitted. One at a time looks at that and changes it.
+For each limit, a store keeps the calls that it has admitted. Only one caller at a time reads and
+changes this state.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from mainspring.exceptions import NewerFormat, Unreadable
 _EXACT: Final = 1000  # moments of starts that a rate keeps apart
 _MOST_WAITING: Final = MOST_RUNNING  # calls that a rate admits before they start
 _OUTDATED: Final = SECOND
-_AGAIN: Final = 60 * SECOND  # after which to look whether calls have ended of which nobody told
+_AGAIN: Final = 60 * SECOND  # after which to look for calls that ended unreported
 
 
 class Seen(NamedTuple):
@@ -82,15 +83,15 @@ class Slots:
         return max(bound.limit - len(self._ids), 0)
 
     def next_at(self, bound: Bound) -> int | None:  # noqa: ARG002
-        """Return None: there is room when a call ends, which no clock tells."""
+        """Return None, because it is unknown when a call will end and make room."""
         return None
 
     def take(self, job_id: str, bound: Bound) -> None:  # noqa: ARG002
-        """Let a call in."""
+        """Admit a call."""
         self._ids[job_id] = None
 
     def idle_at(self, now: int) -> int:
-        """Return when nothing may be left of it; a moment that is past if nothing is."""
+        """Return when it may be empty; a time in the past if it is empty now."""
         return now + _AGAIN if self._ids else 0
 
     def stored(self) -> bytes:
@@ -99,10 +100,10 @@ class Slots:
 
 
 class Starts:
-    """Whom a rate has admitted, as far back as it matters.
+    """The calls that a rate has admitted, as far back as they matter.
 
-    Until it has started, a call counts as one that is about to: however long calls wait for a free
-    worker, they do not start all at once beside those that are admitted then.
+    Until it has started, a call counts as about to start. So calls that waited long for a free
+    worker do not all start at once, together with newly admitted ones.
     """
 
     def __init__(self, stored: bytes | None = None) -> None:
@@ -112,7 +113,7 @@ class Starts:
         self._started: dict[int, int] = {}  # how many within a window of that length
         self._now = 0
         self.is_outdated = False
-        """Whether to store it before long, so that it is known who waits for a worker."""
+        """Whether to store it soon, so that it is known which calls wait for a worker."""
         if stored:
             self._longest, self._waiting, self._starts = _read_starts(stored)
 
@@ -290,7 +291,7 @@ class Look:
         return latest
 
     def choose(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Let those in, one after the other, that there is room for; return them."""
+        """Admit the candidates that there is room for, one after the other; return them."""
         chosen = []
         for one in candidates:
             if self.room(one.group):

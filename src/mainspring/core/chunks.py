@@ -146,7 +146,7 @@ def parse_call_id(result_id: str) -> tuple[str, int] | None:
 
 
 def may_be_row_id(job_id: str) -> bool:
-    """Return True if this may be the id of a row of a map; so may 1 in 3,000 other ids."""
+    """Return True if this may be the id of a row of a map; 1 in 3,000 other ids look the same."""
     return job_id[_PREFIX : _PREFIX + 1] == _ROWS and job_id[_PREFIX:].isdecimal()
 
 
@@ -326,7 +326,7 @@ def _first_call(job: Job, spec: Spec) -> Job:
 
 
 def part_of(job: Job, first: int, arguments: bytes) -> Job:
-    """Return a new row of a map for some calls of a claimed one, as yet claimed with it."""
+    """Return a new row for some calls of a claimed row of a map; it keeps the row's claim."""
     return job._replace(
         id=f"{job.id[:_PREFIX]}{first:012d}",
         arguments=arguments,

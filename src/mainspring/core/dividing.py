@@ -106,8 +106,8 @@ def rescue_row(
 ) -> Division:
     """Return the division of a row that a lost worker had started to run.
 
-    What it had written down is kept. The call that took it down, or was ``overdue``, is the only
-    one to pay; where it is not known which of several it was, these are run one by one next time.
+    The outcomes that it had recorded are kept. Only the call that took it down, or was ``overdue``,
+    is blamed. If it is not known which of several calls it was, these are run one by one next time.
     """
     items = items_in(job.arguments)
 
@@ -152,8 +152,8 @@ def _rescue_blindly(job: Job, items: Sequence[Any], failed: Settle, suspected: S
         return divide(job, items, [Piece(0, 1, failed)])
     if job.errors is None:
         return divide(job, items, [Piece(0, number, suspected)])
-    # It has taken down a worker before that ran its calls one by one, and nothing is left to tell
-    # which of them it was: half of them are innocent.
+    # The row took down a worker that ran its calls one by one, and there is no record of which call
+    # it was. Divide it, so that the innocent half is freed.
     half = number // 2
     return divide(job, items, [Piece(0, half, suspected), Piece(half, number - half, suspected)])
 

@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 class NotAnEntry(ValueError):
-    """Something of an entry makes no sense; ``field`` tells what."""
+    """An entry is invalid; ``field`` names the field."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(text)

@@ -50,7 +50,7 @@ def packed(error: TaskError) -> tuple[Any, ...]:
 
 
 def unpacked(fields: Sequence[Any]) -> TaskError:
-    """Return the error of which :func:`packed` returned ``fields``."""
+    """Return the error that :func:`packed` turned into ``fields``."""
     if len(fields) == _WITHOUT_TIMES:
         return TaskError(*fields)
     path, text, started_at, finished_at, worker_id = fields

@@ -17,8 +17,8 @@ def outcome_of_failure(
 ) -> Outcome:
     """Return the outcome of an attempt that ended with ``raised``.
 
-    Another attempt, at some later moment, where the policy leaves one; asks the task's backoff,
-    whose own errors end the matter and are shown together with what the task raised.
+    If the policy allows another attempt, the task's backoff decides when. If the backoff itself
+    raises, the call fails for good, and its error shows both exceptions.
     """
     if isinstance(raised, Snooze) and is_wait(
         raised.after

@@ -71,7 +71,7 @@ class Job(NamedTuple):
     """When it became, or becomes, available: ``run_after``, else ``enqueued_at``, else a retry."""
     state: int
     claim: int | None
-    """What fences the settle: drawn anew by every claim."""
+    """A number that is new for each claim. An outcome of an earlier claim is dropped."""
     arguments: bytes
     run_after: int | None
     enqueued_at: int
@@ -108,7 +108,7 @@ class Worker(NamedTuple):
     """One worker process, as a backend knows it."""
 
     id: str
-    """Text that tells a person the host and process; unique."""
+    """A unique string that shows the host and process."""
     token: int
     """A random number below 2**31: the upper half of every claim that this worker draws."""
 

@@ -1,4 +1,4 @@
-"""Leases: which have ended, told by a stopwatch and by no clock that somebody may set."""
+"""Detect expired leases with a monotonic clock, so that changes of the time do not matter."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -35,16 +35,16 @@ class Sightings(NamedTuple):
 
 
 class Leases:
-    """Watches leases: one has ended that was seen unrenewed for as long as it lasts.
+    """Watches leases. A lease has ended when it was seen unrenewed for its whole duration.
 
-    Clocks of hosts differ and are stepped, so the moments in a lease are only compared with what
-    they were at an earlier look.
+    Clocks of hosts differ and are stepped, so the times in a lease are only compared with those of
+    an earlier look.
     """
 
     def __init__(self, longest_pause: float) -> None:
-        """After so many seconds without a look, all are watched anew.
+        """After ``longest_pause`` seconds without a look, the watch on all leases restarts.
 
-        Something stood still, perhaps the whole machine with all who were to renew their leases.
+        The whole machine may have been suspended, so that no worker could renew its lease.
         """
         self._longest_pause = longest_pause
         self._looked_at: float | None = None
@@ -62,10 +62,10 @@ class Leases:
         others: Sightings | None = None,
         renewed_at: float = 0.0,
     ) -> list[Lease]:
-        """Return which of all the leases that there are have ended.
+        """Return the leases that have ended. Pass all leases that exist.
 
-        ``at`` is the moment of the look, and ``renewed_at`` the one when this process renewed its
-        own lease: seconds on any stopwatch, the same at each look, and that of ``others``.
+        ``at`` is the time of this look, ``renewed_at`` the time when this process renewed its own
+        lease. Both are seconds by one monotonic clock, the same at each look and for ``others``.
         """
         if self._looked_at is not None and at - self._looked_at > self._longest_pause:
             self.forget()
@@ -85,8 +85,8 @@ class Leases:
             return others.since
         if self._looked_at is not None:  # this process was frozen too
             return {}
-        # No process was looking, for example between workers with --drain. Whatever happened
-        # meanwhile, a live worker then renews its lease within a third of its duration.
+        # No process was looking, for example between workers with --drain. Whatever happened in
+        # between, a live worker then renews its lease within a third of its duration.
         return {
             lease: min(since + pause - self._term(lease) / 3, at)
             for lease, since in others.since.items()
@@ -97,5 +97,5 @@ class Leases:
         return lease.seconds if 0 < lease.seconds <= _LONGEST else self._longest_pause * 1.5
 
     def forget(self) -> None:
-        """Watch anew: nobody could renew a lease in the meantime."""
+        """Restart the watch, because no worker could renew its lease in the meantime."""
         self._since = {}

@@ -126,7 +126,7 @@ class Bound(NamedTuple):
 
 
 def short(name: str) -> str:
-    """Return at most 42 printable characters of ASCII that tell a name."""
+    """Return a string of at most 42 printable ASCII characters that identifies a name."""
     # Readable where it is short and plain; else with a digest, which nothing readable looks like:
     # a name has no brackets, and what has a key ends with one.
     plain = "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in name)
@@ -139,7 +139,7 @@ def short(name: str) -> str:
 
 
 def group_of(bounds: Iterable[Bound]) -> str:
-    """Return the text that tells these bounds: the same for the same ones, in whatever order."""
+    """Return the string that identifies these bounds, whatever their order."""
     return codec.encode(
         [bound[:2] if bound.per is None else bound for bound in sorted(set(bounds))]
     ).decode()
@@ -147,7 +147,7 @@ def group_of(bounds: Iterable[Bound]) -> str:
 
 @lru_cache(maxsize=4096)
 def bounds_of(group: str) -> tuple[Bound, ...]:
-    """Return the bounds of which :func:`group_of` returned ``group``.
+    """Return the bounds that :func:`group_of` encoded as ``group``.
 
     Raises ``Unreadable``, or ``NewerFormat`` if a newer version has written the group.
     """

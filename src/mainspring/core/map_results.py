@@ -121,7 +121,7 @@ class MapResult[R]:
     def __getitem__(self, index: int) -> "TaskResult[R]":
         """Return the call of one item as it is now, without waiting.
 
-        Raises ``IndexError`` where there is none, as yet. A negative index takes the total, as
+        Raises ``IndexError`` if there is no such call yet. A negative index needs the total, as
         ``len()`` does.
         """
         if not isinstance(index, int):

@@ -33,7 +33,7 @@ def metadata_in(stored: bytes | None) -> dict[str, Any]:
 
 
 def progress_in(stored: bytes | None) -> Progress | None:
-    """Return the progress that stored metadata tells."""
+    """Return the progress in stored metadata."""
     said = _decoded(stored).get(_PROGRESS)
     return None if said is None else Progress(*said)
 

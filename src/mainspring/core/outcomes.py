@@ -116,7 +116,7 @@ def lost(
 
 
 def _state_before(job: Job, is_to_wait: bool) -> State:
-    # Before another start: of a job with a rate, which counts each, it has to be admitted anew.
+    # A rate counts each start, so a job with a rate must be admitted again before it restarts.
     return State.SCHEDULED if is_to_wait or has_rates(job.limit_group) else State.READY
 
 
@@ -140,7 +140,7 @@ def refused(
 
 
 def untouched(job: Job) -> Outcome:
-    """The job was claimed and not started: ready again, as if it had not been claimed."""
+    """Return the outcome of a claimed job that was not started: ready, as if never claimed."""
     return _kept(job, State.READY, job.available_at)
 
 

@@ -76,7 +76,7 @@ def fields_to_carry(task: Task[..., Any]) -> bytes | None:
 
 @lru_cache(maxsize=1024)
 def carried_fields(stored: bytes) -> Mapping[str, Any]:
-    """Return the fields of which :func:`fields_to_carry` returned ``stored``.
+    """Return the fields that :func:`fields_to_carry` encoded as ``stored``.
 
     None for a field means the backend's default. Raises ``Unreadable``, or ``NewerFormat`` if a
     newer version has written them.

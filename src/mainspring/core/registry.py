@@ -22,8 +22,8 @@ _origins: dict[str, Origin] = {}  # by path
 def register(path: str, task: "Task[..., Any]") -> None:
     """Register the task declared under ``path``; copies by ``using()`` change nothing.
 
-    A module that is run again, as by ``importlib.reload()`` or at a prompt, declares its tasks
-    anew. Raises ``InvalidTask`` if one run declares two functions under one path.
+    A module that is run again, for example by ``importlib.reload()`` or at a prompt, may declare
+    its tasks again. Raises ``InvalidTask`` if one run declares two functions under one path.
     """
     known = _tasks.get(path)
     if known is task:

@@ -120,9 +120,9 @@ class TaskResult[R](_Fields):
     def errors(self) -> list[TaskError]:
         """The errors of all attempts, oldest first; a new list each time.
 
-        Of more than 32, the first 8 and the last 24, and between them an
-        :class:`~mainspring.exceptions.ErrorsOmitted` that tells how many there were; fewer where
-        they are so long that they take more than 512 KiB.
+        Of more than 32 errors, only the first 8 and the last 24 are kept, and between them an
+        :class:`~mainspring.exceptions.ErrorsOmitted` with the number of the others. Fewer are kept
+        if they would take more than 512 KiB.
         """
         return list(self.error_log)
 

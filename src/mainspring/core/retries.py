@@ -172,7 +172,7 @@ def to_json(backoff: Backoff) -> Any:
 
 
 def from_json(stored: Any) -> Backoff:
-    """Return the backoff of which :func:`to_json` returned ``stored``.
+    """Return the backoff that :func:`to_json` encoded as ``stored``.
 
     Raises ``NewerFormat`` for an unknown kind or unknown fields, and ``Unreadable`` for a value
     that is not a backoff.

@@ -10,7 +10,7 @@ from mainspring.core.unique import Unique
 FORGOTTEN_AFTER: Final = 24 * 3600 * SECOND
 """How long a schedule is kept that nobody declares any more."""
 LEFT_AFTER: Final = 2 * 3600 * SECOND
-"""How long after it was last seen a schedule may be taken back by who declared it earlier."""
+"""How long a schedule must be unseen before an earlier declaration may take it back."""
 
 
 class ScheduleState(NamedTuple):
@@ -20,7 +20,7 @@ class ScheduleState(NamedTuple):
     fingerprint: str
     """That of the declaration by which it ticks; empty where it has not begun."""
     declared_at: int
-    """When this declaration was made, as far as its worker could tell: a later one prevails."""
+    """When this declaration was made, as far as its worker knew: a later one prevails."""
     last_tick: int
     """All ticks up to here are dealt with."""
     is_paused: bool
@@ -37,7 +37,7 @@ class ScheduleState(NamedTuple):
         return self.last_state is not None and not State(self.last_state).is_final
 
     def gives_way_to(self, fingerprint: str, declared_at: int, now: int) -> bool:
-        """Whether a worker may start it anew by a declaration with this fingerprint."""
+        """Return True if a declaration with this fingerprint may replace the present one."""
         return self.fingerprint != fingerprint and (
             self.declared_at < declared_at or self.seen_at < now - LEFT_AFTER
         )

@@ -44,7 +44,7 @@ class Schedule(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """A short text of what decides when it fires; with a new one, it starts anew from now."""
+        """A short string that identifies the timing. When it changes, the schedule restarts."""
         return f"{self.timing.fingerprint}-{self.jitter:x}"
 
     @classmethod

@@ -142,13 +142,13 @@ class Task[**P, R](_UnfrozenTask):
     max_crashes: int | None = None
     """How many workers the task may take down before it fails; None for the default, 3."""
     metadata: Mapping[str, Any] | None = None
-    """What the caller notes down for each call; the task can read and change it."""
+    """What the caller stores with each call; the task can read and change it."""
     atomic: bool = False
     """Whether what the task writes to the queue's database is stored together with its outcome."""
     concurrency: "Limit | None" = None
     """How many calls may run at a time, in all workers together."""
     rate: "Rate | None" = None
-    """How many calls may start in a while, likewise."""
+    """How many calls may start in a period of time, in all workers together."""
     unique: bool | str | Callable[..., str | None] = False
     """What makes two calls equal, so that one stands for both: True for the same arguments, a text
     such as ``"invoice {0}"``, or a function of the arguments that returns a text."""

@@ -29,7 +29,7 @@ def problem_of(template: str) -> str | None:
 
 
 def problem_with(template: str, func: Callable[..., Any], takes_context: bool) -> str | None:
-    """Return, likewise, why no call of ``func`` fits a template; None if calls may."""
+    """Return the reason why no call of ``func`` fits a template; None if calls may fit."""
     parameters = _signature(func, takes_context).parameters.values()
     kinds = {parameter.kind for parameter in parameters}
     positions = sum(

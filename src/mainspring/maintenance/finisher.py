@@ -1,4 +1,4 @@
-"""Finisher: goes on with maps whose last row was settled by a worker that died then."""
+"""Finisher: finishes maps if the worker that settled the last row died before it could."""
 
 import time
 from contextlib import suppress
@@ -9,7 +9,7 @@ from mainspring.exceptions import StoreLocked
 from mainspring.maintenance.apart import Apart
 from mainspring.maintenance.loop import Loop
 
-_INTERVAL: Final = 5.0  # seconds: who settles the last row of a map sees to its end at once
+_INTERVAL: Final = 5.0  # seconds; the worker that settles a map's last row finishes it at once
 _PAUSE: Final = 0.05  # seconds, so that other loops can run
 _MOST: Final = 100  # maps looked at in one step
 _MOST_ENDED: Final = 10  # maps finished in one step
@@ -17,7 +17,7 @@ _LONGEST: Final = 0.5  # seconds after which a step finishes no more maps
 
 
 class Finisher(Loop):
-    """Looks at some maps every five seconds; at all, step by step, when a worker has died."""
+    """Looks at some maps every five seconds, and at all of them after a worker has died."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage

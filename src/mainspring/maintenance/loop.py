@@ -1,4 +1,4 @@
-"""The base of the loops, and the thread that turns them."""
+"""The base class of the loops, and the thread that runs them."""
 
 import logging
 import threading
@@ -13,16 +13,16 @@ from mainspring.exceptions import StoreUnavailable
 logger = logging.getLogger("mainspring")
 
 _AFTER_FAILURE: Final = 1.0  # seconds
-_SLACK: Final = 0.03  # seconds: what is due so soon has its turn now, and not a wake-up of its own
+_SLACK: Final = 0.03  # seconds; steps that are due this soon run now, to save a wake-up
 _NEVER: Final = float("inf")
 
 
 class Loop(ABC):
-    """Something small to do again and again."""
+    """A small step that is repeated."""
 
     @abstractmethod
     def step(self, now: int) -> float:
-        """Do it once; return after how many seconds to do it again."""
+        """Do the step; return the number of seconds until the next one."""
 
 
 class Maintenance:
@@ -45,7 +45,7 @@ class Maintenance:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def add(self, loop: Loop) -> None:
-        """Turn one more loop; before :meth:`start`."""
+        """Add a loop. Must be called before :meth:`start`."""
         self._due[loop] = 0.0
 
     def start(self) -> None:
@@ -53,13 +53,13 @@ class Maintenance:
         self._thread.start()
 
     def hurry(self, loop: Loop) -> None:
-        """Have a loop do its step now."""
+        """Make a loop run its step now."""
         with self._changed:
             self._due[loop] = 0.0
             self._changed.notify()
 
     def stop(self, timeout: float) -> None:
-        """Stop after the present step; wait for it up to ``timeout`` seconds."""
+        """Stop after the current step; wait for it up to ``timeout`` seconds."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
@@ -91,7 +91,7 @@ class Maintenance:
     def _safely(self, loop: Loop) -> float:
         try:
             return loop.step(clock.now())
-        except StoreUnavailable:  # the worker itself meets it, too, and says so
+        except StoreUnavailable:  # the worker itself meets it, too, and logs it
             return _AFTER_FAILURE
         except Exception:
             name = type(loop).__name__

@@ -23,7 +23,7 @@ _UNREADABLE: Final = frozenset(
 )
 LATE: Final = 0.1
 """Seconds within which a server stores what a process had sent when it died."""
-_INTERVAL: Final = 1.0  # seconds between looks for the dead of this machine, at most
+_INTERVAL: Final = 1.0  # seconds between looks for dead workers of this machine, at most
 _LEASES: Final = 5.0  # seconds between looks for leases that ended, at most
 
 
@@ -56,11 +56,11 @@ class Rescuer(Loop):
         memory: "Memory | None" = None,
         has_died: Callable[[], object] | None = None,
     ) -> None:
-        """``is_steady`` tells whether leases can be renewed, as far as this worker can tell.
+        """``is_steady`` returns whether leases can be renewed, as far as this worker knows.
 
-        While nobody can write, or the machine sleeps, nobody's can, and nobody is dead. ``memory``
-        keeps what has been seen of leases for other processes. ``has_died`` is called when a worker
-        that is dead has been rescued.
+        While the store rejects writes, or the machine is suspended, no worker can renew its lease,
+        so none is considered dead. ``memory`` keeps the sightings of leases for other processes.
+        ``has_died`` is called after a dead worker has been rescued.
         """
         third = lease / SECOND / 3
         self._interval = min(third, _INTERVAL)
@@ -86,7 +86,7 @@ class Rescuer(Loop):
             silent = self._silent(moment) if is_due else []
             rescued = self._storage.rescue(now, [*silent, *dead])
             tell_rescued(self._storage, rescued)
-            if rescued:  # what has ended with its worker may have made room for others
+            if rescued:  # calls that ended with their worker may have freed slots
                 self._storage.admit(now)
             if (silent or dead) and self._has_died is not None:
                 self._has_died()
@@ -94,9 +94,9 @@ class Rescuer(Loop):
         return min(LATE, self._interval) if are_new else self._interval
 
     def _forget_seen(self, dead: Sequence[LostWorker]) -> bool:
-        # At the second look: that a process is there, for one, may be stored after its death, and
-        # after the first look. Not while others have locked some of its jobs: how it died tells
-        # what becomes of them, too. Return whether any is new.
+        # Only at the second look: a dead process's last writes, such as its registration, may be
+        # stored after the first one. Not while others have locked some of its jobs: how it died
+        # decides what becomes of these, too. Return True if any dead worker is new.
         seen = [worker for worker in dead if worker.worker_id in self._seen]
         if seen:
             left = registered(self._storage)
@@ -129,12 +129,12 @@ def _is_readable(lease: Lease) -> bool:
 
 
 def registered(storage: Storage) -> set[str]:
-    """Return the ids of the workers that are registered, such as those not rescued as yet."""
+    """Return the ids of the registered workers, including dead ones not rescued yet."""
     return {lease.worker_id for lease in storage.leases()}
 
 
 def tell_rescued(storage: Storage, rescued: Sequence[Rescued]) -> None:
-    """Say what became of jobs whose worker died: in the log, and to who listens."""
+    """Log what became of jobs whose worker died, and send the signals."""
     for one in rescued:
         _log(one)
     heard = [

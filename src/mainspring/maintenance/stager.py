@@ -1,4 +1,4 @@
-"""Stager: makes deferred work ready when it is due, and lets go on what waits for limits."""
+"""Stager: makes deferred jobs ready when they are due, and admits jobs that wait for limits."""
 
 from typing import Final
 
@@ -11,14 +11,14 @@ from mainspring.maintenance.loop import Loop
 _LONGEST: Final = 1.0  # seconds
 _SHORTEST: Final = 0.01
 _WHERE_OTHERS_ARE: Final = 0.1
-_AT_LEAST_EVERY: Final = 60 * SECOND  # as limits of no more use are deleted then
+_AT_LEAST_EVERY: Final = 60 * SECOND  # as unused limits are deleted then
 
 
 class Stager(Loop):
     """Sleeps until the next deferred job, or the next start that a rate allows, is due.
 
-    A second at most. Jobs are admitted here that no worker admits when it settles: new ones, those
-    of which it is the rate that has room again, and those for which another worker has failed to.
+    It sleeps for a second at most. It admits the jobs that no worker admits when it settles: new
+    ones, jobs whose rate has room again, and jobs that another worker failed to admit.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -33,7 +33,8 @@ class Stager(Loop):
         pause = _LONGEST
         staged = self._storage.stage(now)
         if staged.next_at is not None:
-            # What is due and was not staged, others have locked: who stages it, or takes long.
+            # Others have locked the jobs that are due but were not staged, to stage them or for
+            # longer.
             is_locked = not staged.staged and staged.next_at <= now
             least = _WHERE_OTHERS_ARE if is_locked else 0
             pause = min(pause, max((staged.next_at - now) / SECOND, least))
@@ -47,7 +48,7 @@ class Stager(Loop):
 
 
 def _until_next(admitted: Admitted, now: int) -> float:
-    # Where others are as well, who came in vain leaves it to them: or all would come each time.
+    # A worker that found nothing to admit waits longer, or all workers would look each time.
     if admitted.next_at is None:
         return _LONGEST
     least = _SHORTEST if admitted.admitted else _WHERE_OTHERS_ARE

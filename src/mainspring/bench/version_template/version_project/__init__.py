@@ -1,1 +1,1 @@
-"""The project of `mainspring bench version`, which two versions of Mainspring run."""
+"""The project that `mainspring bench version` runs with two versions of Mainspring."""

@@ -1,6 +1,6 @@
 """Measures one version: reads what to do from standard input, and writes figures as JSON.
 
-Uses only what is public in each version, and the table of jobs.
+Uses only what is public in both versions, and the table of jobs.
 """
 
 import json
@@ -21,7 +21,7 @@ _READY: Final = 60.0  # seconds that workers have to start
 
 
 class Measuring:
-    """What is measured, with one worker tree that runs from :meth:`start` to the end."""
+    """The measurements, with one worker tree that runs from :meth:`start` to the end."""
 
     def __init__(self) -> None:
         from django.core.management import call_command
@@ -39,7 +39,7 @@ class Measuring:
         return time.perf_counter() - began
 
     def start(self, processes: int) -> float:
-        """Start the workers, have them run what there is, and return how long that took."""
+        """Start the workers and wait until they have run all jobs; return the seconds."""
         from .tasks import no_op
 
         began = time.perf_counter()
@@ -51,7 +51,7 @@ class Measuring:
         return time.perf_counter() - began
 
     def drain(self, number: int) -> list[float]:
-        """Return the seconds from the first start to the last end, and those of the processors."""
+        """Return the seconds from the first start to the last end, and the processor time."""
         from django.db import connection
 
         from .tasks import no_op
@@ -73,7 +73,7 @@ class Measuring:
             return [float(cursor.fetchone()[0]) / 1e6, used]
 
     def map(self, number: int) -> list[float]:
-        """Return the seconds from ``map()`` to the last value, and those of the processors."""
+        """Return the seconds from ``map()`` to the last value, and the processor time."""
         from .tasks import no_op
 
         before, began = self._used(), time.perf_counter()
@@ -81,15 +81,15 @@ class Measuring:
         return [time.perf_counter() - began, self._used() - before]
 
     def idle(self, seconds: float) -> float:
-        """Return the processor time of the idle workers, in seconds a second."""
+        """Return the processor time of the idle workers, in seconds per second."""
         before, began = self._used(), time.perf_counter()
         time.sleep(seconds)
         return (self._used() - before) / (time.perf_counter() - began)
 
     def park(self, number: int) -> int:
-        """Pause the queue; enqueue so many maps, and calls with so many keys, each of which waits.
+        """Pause the queue; enqueue ``number`` maps, and a waiting call for each of as many keys.
 
-        Returns how many there are.
+        Returns ``number``.
         """
         from django.db import transaction
 
@@ -103,7 +103,7 @@ class Measuring:
             with transaction.atomic():
                 for _ in range(first, min(first + 500, number)):
                     no_op.map([1, 2])
-        time.sleep(number / 500)  # all have been looked at, 200 groups in 10 ms at first
+        time.sleep(number / 500)  # until all were looked at: at first, 200 groups take 10 ms
         return number
 
     def stop(self, _: int) -> int:
@@ -134,7 +134,7 @@ class Measuring:
 
 
 def main() -> None:
-    """Answer each line with a line, until there are no more."""
+    """Answer each line of standard input with a line, until the input ends."""
     django.setup()
     measuring = Measuring()
     try:

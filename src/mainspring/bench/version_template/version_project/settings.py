@@ -1,4 +1,4 @@
-"""Its settings; the database comes from outside."""
+"""Settings of the project; the database comes from the environment."""
 
 import json
 import os

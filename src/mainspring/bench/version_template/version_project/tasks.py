@@ -1,4 +1,4 @@
-"""What it enqueues."""
+"""The tasks that the benchmark enqueues."""
 
 from mainspring import Limit, task
 
