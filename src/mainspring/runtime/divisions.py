@@ -74,7 +74,7 @@ class Divisions:
         self._settled(division.outcomes[:1], () if is_held else (job.id,))
 
     def _refused(self, one: _Aside, error: StoreRefused) -> _Aside:
-        # Return what to try next: once without its values at once, then the same every minute.
+        # Return what to try next: first without its values; if that fails, the same each minute.
         if not one.refusals:
             left = self._without_values(one.job, one.division, error)
             return one._replace(division=left, refusals=1)

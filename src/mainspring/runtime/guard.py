@@ -224,7 +224,7 @@ class Guard:
         if running.tell is not None:
             running.tell(error)
         elif running.thread == self._main_thread:
-            if is_first and self.in_main is not running.job:  # nobody may ask what it was told
+            if is_first and self.in_main is not running.job:  # leave() may not be called again
                 self._told_at.pop(job_id, None)
                 self.told.pop(job_id, None)
                 return False
