@@ -92,7 +92,7 @@ def _figures(pair: "Pair", name: str, options: argparse.Namespace) -> Iterator[F
     ours, theirs = (median(column) * 100 for column in zip(*many, strict=True))
     without = median(own for own, _ in few) * 100
     title = f"{name}: idle beside {options.parked:,} keys and maps, of one core"
-    yield Figure(title, ours, "%", None, "", theirs, "other")
+    yield Figure(title, ours, "%", None, "", theirs or None, "other")
     yield Figure("… more than beside none", ours - without, "%", _MORE, "≤")
 
 
@@ -105,7 +105,9 @@ def _rates(name: str, number: int, seconds: Sequence[tuple[float, float]]) -> It
 
 def _processor(number: int, seconds: Sequence[tuple[float, float]]) -> Figure:
     ours, theirs = (median(column) / number * 1e6 for column in zip(*seconds, strict=True))
-    return Figure("… the workers' processor time, each", ours, "µs", None, "", theirs, "other")
+    return Figure(
+        "… the workers' processor time, each", ours, "µs", None, "", theirs or None, "other"
+    )
 
 
 def _column(pairs: Sequence[tuple[Any, Any]], number: int) -> list[tuple[float, float]]:

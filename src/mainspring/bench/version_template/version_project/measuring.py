@@ -43,7 +43,7 @@ class Measuring:
         from .tasks import no_op
 
         began = time.perf_counter()
-        command = ("-m", "django", "mainspring", "worker", "-v0", "--processes", str(processes))
+        command = ("-m", "django", "mainspring", "-v0", "worker", "--processes", str(processes))
         self._tree = psutil.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
         no_op.map(range(20_000)).wait(_READY)
         while self._count("state < 3"):
