@@ -182,3 +182,17 @@ def test_among_many_limits_a_new_job_is_seen_at_the_next_look(store: Store) -> N
     (new,) = of_each(storage, range(460, 461), at - START)
     assert storage.admit(at + 1).admitted == 1
     assert state_of(storage, new.id) == State.READY
+
+
+@on_databases
+def test_among_many_limits_a_resumed_queue_is_looked_at_at_once(store: Store) -> None:
+    storage, at = store.storage, NOW
+    storage.pause("default")
+    storage.find_paused()
+    of_each(storage, range(450))
+    for _ in range(20):
+        at += SECOND
+        assert storage.admit(at).admitted == 0
+    storage.resume("default")
+    assert storage.find_paused() == frozenset()
+    assert sum(storage.admit(at + i).admitted for i in range(1, 10)) == 450

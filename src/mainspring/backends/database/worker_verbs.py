@@ -292,7 +292,9 @@ class WorkerVerbs(DatabaseAccess):
 
     def find_paused(self) -> frozenset[str]:
         """See :meth:`Storage.find_paused`."""
-        self._paused = self._answered(self._paused_now, self._paused_queues)
+        before, self._paused = self._paused, self._answered(self._paused_now, self._paused_queues)
+        if set(before).difference(self._paused):  # what waits for limits there can go on
+            self._admission.hurry()
         return frozenset(self._paused)
 
     def _paused_queues(self, cursor: Any) -> Sequence[str]:

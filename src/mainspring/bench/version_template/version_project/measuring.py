@@ -45,6 +45,11 @@ class Measuring:
         began = time.perf_counter()
         command = ("-m", "django", "mainspring", "-v0", "worker", "--processes", str(processes))
         self._tree = psutil.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+        end = time.monotonic() + _READY
+        while len(self._storage().stats().workers) < processes:
+            if time.monotonic() > end:
+                raise AssertionError(f"{processes} workers were not ready after {_READY:.0f} s")
+            time.sleep(0.05)
         no_op.map(range(20_000)).wait(_READY)
         while self._count("state < 3"):
             time.sleep(0.05)

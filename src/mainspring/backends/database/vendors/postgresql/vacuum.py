@@ -17,6 +17,8 @@ _IN_VAIN: Final = 60.0  # seconds until the next attempt after a vacuum that cou
 _FEW: Final = 20_000  # dead rows: 3 ms of walking at most
 _LONG: Final = 0.05  # seconds; a claim that takes longer may be walking over dead entries
 _SLOW: Final = 1_000  # microseconds
+_EACH: Final = 0.025  # microseconds for each dead row: 0.01 if it could be removed, otherwise 0.06
+_WALKS: Final = 3
 _SHARE: Final = 100  # a process spends at most one part in 100 of its time on measuring
 
 
@@ -91,11 +93,21 @@ class Vacuum:
             if skipping.is_on:
                 skipping.cease()
         elif now >= self._next_walk and (is_suspected or not skipping.is_on):
-            first, second = self._walk(cursor), self._walk(cursor)
-            took = {level: min(second[level], first[level]) for level in second}
-            if levels := [level for level in took if took[level] > _SLOW]:
+            if levels := self._slow_levels(cursor, dead):
                 skipping.begin(levels)
             self._next_walk = now + (time.monotonic() - now) * _SHARE
+
+    def _slow_levels(self, cursor: RawCursor[Any], dead: int) -> set[int]:
+        # Return the priorities with many entries that cannot be removed. The first walk marks the
+        # others, which the next ones pass quickly, unless something else slows them down.
+        levels: set[int] | None = None
+        for _ in range(_WALKS):
+            took = self._walk(cursor)
+            slow = {level for level in took if took[level] > _SLOW}
+            levels = slow if levels is None else levels & slow
+            if sum(took[level] for level in levels) < dead * _EACH:
+                return set()
+        return levels or set()
 
     def _walk(self, cursor: RawCursor[Any]) -> dict[int, int]:
         # Return the microseconds for each priority.
