@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import django
@@ -92,23 +93,25 @@ class Measuring:
         return (self._used() - before) / (time.perf_counter() - began)
 
     def park(self, number: int) -> int:
-        """Pause the queue; enqueue ``number`` maps, and a waiting call for each of as many keys.
+        """Enqueue so many maps for tomorrow, and calls with so many keys, whose rate is used up.
 
-        Returns ``number``.
+        Returns how many there are.
         """
         from django.db import transaction
+        from django.utils import timezone
 
-        from .tasks import no_op, one_at_a_time
+        from .tasks import hourly, no_op
 
-        self._storage().pause("default")
-        time.sleep(_PAUSE)
-        for _ in range(2):  # the second call of each key waits for the first
-            one_at_a_time.enqueue_many([(i,) for i in range(number)])
+        tomorrow = no_op.using(run_after=timezone.now() + timedelta(days=1))
+        hourly.enqueue_many([(i,) for i in range(number)])
+        while self._count("state < 3"):
+            time.sleep(0.2)
+        hourly.enqueue_many([(i,) for i in range(number)])
         for first in range(0, number, 500):
             with transaction.atomic():
                 for _ in range(first, min(first + 500, number)):
-                    no_op.map([1, 2])
-        time.sleep(number / 500)  # until all were looked at: at first, 200 groups take 10 ms
+                    tomorrow.map([1, 2])
+        time.sleep(number / 500)  # all have been looked at, 200 groups in 10 ms at first
         return number
 
     def stop(self, _: int) -> int:

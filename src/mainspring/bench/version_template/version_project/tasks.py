@@ -1,6 +1,6 @@
 """The tasks that the benchmark enqueues."""
 
-from mainspring import Limit, task
+from mainspring import Rate, task
 
 
 @task
@@ -8,6 +8,6 @@ def no_op(number: int) -> None:
     """Do nothing."""
 
 
-@task(concurrency=Limit(1, key="{number}"))
-def one_at_a_time(number: int) -> None:
-    """Do nothing, one at a time for each number."""
+@task(rate=Rate(1, per=3600, key="{number}"))
+def hourly(number: int) -> None:
+    """Do nothing, once an hour for each number."""
