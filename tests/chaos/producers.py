@@ -1,7 +1,8 @@
 """Producers: processes that enqueue one call after the other, whatever becomes of the store."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from tests.chaos.account import ATOMIC, Account
 from tests.integration.sites import Site
@@ -38,6 +39,16 @@ class Producers:
     def _lines(self, pattern: str) -> list[str]:
         files = self._site.folder.glob(pattern)
         return [line for path in files for line in path.read_text().splitlines()]
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Have them enqueue nothing during the block."""
+        rest = self._site.folder / "rest"
+        rest.touch()
+        try:
+            yield
+        finally:
+            rest.unlink()
 
     def wait_until_refused(self) -> None:
         """Wait until each of them has been refused since now."""

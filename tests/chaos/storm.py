@@ -25,6 +25,7 @@ LEASE: Final = 2  # seconds
 ROUGH: Final = ("jobs.rough.forks", "jobs.rough.hangs", "jobs.rough.innocent")
 _RECYCLED: Final = "--max-tasks=50"
 _PATIENCE: Final = 120  # seconds
+_MOST_LEFT: Final = 2_000  # calls that wait before the producers rest
 _PAUSES: Final = {"jobs.rough.forks": 0.2, "jobs.rough.hangs": 1.0}
 _UNREADABLE: Final = (
     (b"[[],{}]", b'{"_format":9}'),
@@ -141,7 +142,7 @@ class Storm:
         self._stop_other()
         if self._older is not None:
             self._older.stop()
-        self._wait_for_the_end()
+        self._wait_until_left(0)
         for tree in self._trees:
             tree.stop()
 
@@ -150,18 +151,24 @@ class Storm:
         self._other.stdin.close()
         assert self.site.wait(self._other, 60) == 0, self.site.output.read_text()
 
-    def _wait_for_the_end(self) -> None:
-        # Wait for as long as there is progress.
-        def left() -> list[str]:
-            rows = self.site.query("SELECT id FROM mainspring_job WHERE state < 3")
-            return [job_id for (job_id,) in rows if job_id not in self.spoiled]
+    def catch_up(self) -> None:
+        """Have the producers rest if the workers, which are struck, are far behind."""
+        if len(self._left()) > _MOST_LEFT:
+            with self.producers.resting():
+                self._wait_until_left(_MOST_LEFT // 4)
 
-        while found := left():
-            fewer = len(found) - 20
+    def _left(self) -> list[str]:
+        rows = self.site.query("SELECT id FROM mainspring_job WHERE state < 3")
+        return [job_id for (job_id,) in rows if job_id not in self.spoiled]
+
+    def _wait_until_left(self, number: int) -> None:
+        # Wait for as long as there is progress.
+        while (found := len(self._left())) > number:
+            fewer = max(found - 20, number)
             try:
-                wait_until(lambda fewer=fewer: len(left()) <= max(fewer, 0), _PATIENCE)
+                wait_until(lambda fewer=fewer: len(self._left()) <= fewer, _PATIENCE)
             except AssertionError as error:
-                jobs = [self.site.job(job_id) for job_id in left()[:5]]
+                jobs = [self.site.job(job_id) for job_id in self._left()[:5]]
                 raise AssertionError(f"{error}; left are {jobs}; {self.site.states()}") from None
 
     # What must be true

@@ -14,12 +14,14 @@ from jobs import tasks
 from mainspring.exceptions import StoreUnavailable
 
 _BEFORE_RETRY = 0.02  # seconds
+_REST = 0.2  # seconds
 
 
 class Command(BaseCommand):
     """Enqueues one call after the other; writes the ids it was given, and how often it was refused.
 
-    The only error that it expects is the documented one, and all that it does is to try again.
+    The only error that it expects is the documented one, and all that it does is to try again. It
+    rests as long as there is a file ``rest``.
     """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -35,6 +37,9 @@ class Command(BaseCommand):
         refused = (tasks.FOLDER / f"refused.{pid}").open("a", buffering=1)
         with accepted, refused:
             while not select.select([sys.stdin], [], [], pause)[0]:
+                if (tasks.FOLDER / "rest").exists():
+                    idle.wait(_REST)
+                    continue
                 try:
                     result = task.enqueue()
                 except StoreUnavailable as error:
