@@ -3,6 +3,21 @@
 import argparse
 import sys
 from importlib import import_module
+from typing import Final
+
+_SUBJECTS: Final = {
+    "core": "the core types, beside Django's own",
+    "postgresql": "the queue on PostgreSQL, beside bare loops",
+    "mariadb": "the queue on MariaDB or MySQL, beside a bare loop",
+    "growth": "how the costs on PostgreSQL grow with rows, workers and payloads",
+    "bloat": "PostgreSQL's table under a long load",
+    "snapshot": "the queue while a transaction stays open",
+    "compare": "the queue beside its rivals; also written: bench --compare",
+    "map": "maps of millions of calls, beside Pool.map and others",
+    "version": "this version of Mainspring beside another one",
+    "sqlite": "the queue on SQLite, beside a bare loop",
+}
+_MODULES: Final = {"map": "maps"}  # of those that have another name
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,51 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench = commands.add_parser("bench", help="measure", description="Measure on this machine.")
     subjects = bench.add_subparsers(required=True, metavar="WHAT")
-    _add(subjects, "core", "the core types, beside Django's own", "mainspring.bench.core")
-    _add(
-        subjects,
-        "postgresql",
-        "the queue on PostgreSQL, beside bare loops",
-        "mainspring.bench.postgresql",
-    )
-    _add(
-        subjects,
-        "mariadb",
-        "the queue on MariaDB or MySQL, beside a bare loop",
-        "mainspring.bench.mariadb",
-    )
-    _add(
-        subjects,
-        "growth",
-        "how the costs on PostgreSQL grow with rows, workers and payloads",
-        "mainspring.bench.growth",
-    )
-    _add(subjects, "bloat", "PostgreSQL's table under a long load", "mainspring.bench.bloat")
-    _add(
-        subjects,
-        "snapshot",
-        "the queue while a transaction stays open",
-        "mainspring.bench.snapshot",
-    )
-    _add(
-        subjects,
-        "compare",
-        "the queue beside its rivals; also written: bench --compare",
-        "mainspring.bench.compare",
-    )
-    _add(
-        subjects,
-        "map",
-        "maps of millions of calls, beside Pool.map and others",
-        "mainspring.bench.maps",
-    )
-    _add(
-        subjects,
-        "version",
-        "this version of Mainspring beside another one",
-        "mainspring.bench.version",
-    )
-    _add(subjects, "sqlite", "the queue on SQLite, beside a bare loop", "mainspring.bench.sqlite")
+    for name, summary in _SUBJECTS.items():
+        module = _MODULES.get(name, name)
+        _add(subjects, name, summary, f"mainspring.bench.{module}")
     return parser
 
 

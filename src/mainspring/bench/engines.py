@@ -1,5 +1,6 @@
 """The database engines that the benchmarks run on, each with its raw limits."""
 
+import argparse
 import json
 import os
 from abc import ABC, abstractmethod
@@ -15,6 +16,8 @@ from mainspring.bench.report import Figure
 from mainspring.bench.slow_network import SlowNetwork
 
 type Row = tuple[object, ...]
+
+NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 
 _numbers: Final = count()
 
@@ -257,6 +260,19 @@ class MariaDB(Engine):
     def judge_drain(self, drained: float, bare: float) -> Iterator[Figure]:
         """See :class:`Engine`."""
         yield Figure("drain, 2 processes", drained, "/s", None, "", bare, "bare loop")
+
+
+@contextmanager
+def opened(name: str, options: argparse.Namespace, folder: str) -> Iterator[Engine]:
+    """Make the engine of one of ``NAMES``; ``options`` name the servers."""
+    if name == "sqlite":
+        yield SQLite(Path(folder))
+    elif name == "postgresql":
+        with PostgreSQL(options.url, folder).made() as postgresql:
+            yield postgresql
+    else:
+        with MariaDB(options.mariadb_url, folder).made() as mariadb:
+            yield mariadb
 
 
 @contextmanager

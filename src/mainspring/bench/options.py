@@ -7,6 +7,7 @@ from typing import Final
 
 from rich.console import Console
 
+from mainspring.bench.engines import NAMES
 from mainspring.bench.report import Figure, print_figures, write_json
 
 POSTGRES_URL: Final = "postgres://postgres@127.0.0.1:5432/postgres"
@@ -42,6 +43,18 @@ def add_mariadb_url(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("MAINSPRING_BENCH_MARIADB_URL", MARIADB_URL),
         help="the server (default: $MAINSPRING_BENCH_MARIADB_URL, else user root on loopback)",
     )
+
+
+def add_engines(parser: argparse.ArgumentParser) -> None:
+    """Add the option that selects databases, and those that name their servers."""
+    parser.add_argument(
+        "--engine",
+        action="append",
+        choices=NAMES,
+        help="only on this database; may be given several times (default: all)",
+    )
+    add_postgres_url(parser)
+    add_mariadb_url(parser)
 
 
 def tell(

@@ -10,10 +10,10 @@ from typing import Final
 
 from rich.console import Console
 
-from mainspring.bench.options import add_mariadb_url, add_postgres_url, parser_of, tell
+from mainspring.bench.engines import NAMES
+from mainspring.bench.options import add_engines, parser_of, tell
 from mainspring.bench.report import Figure
 
-_ENGINES: Final = ("sqlite", "postgresql", "mariadb")
 _ORDERS: Final = ("fifo", "lifo")
 _JOBS: Final = 2_000_000
 _SHORT: Final = 200_000
@@ -23,14 +23,7 @@ def main(argv: list[str]) -> int:
     """Run the benchmark and print its table; see ``mainspring bench snapshot --help``."""
     parser = parser_of("snapshot", "the queue while a transaction stays open")
     parser.set_defaults(jobs=None, rounds=5)
-    add_postgres_url(parser)
-    add_mariadb_url(parser)
-    parser.add_argument(
-        "--engine",
-        action="append",
-        choices=_ENGINES,
-        help="only on this database; may be given several times (default: all)",
-    )
+    add_engines(parser)
     parser.add_argument(
         "--order",
         action="append",
@@ -49,14 +42,14 @@ def main(argv: list[str]) -> int:
 
 def _measure(options: argparse.Namespace) -> Iterator[Figure]:
     jobs = options.jobs or (_SHORT if options.short else _JOBS)
-    for engine in options.engine or _ENGINES:
-        url = {"postgresql": options.url, "mariadb": options.mariadb_url}.get(engine, "")
+    for engine in options.engine or NAMES:
+        servers = [options.url, options.mariadb_url]
         for order in options.order or _ORDERS:
             Console().print(f"… {engine}, {order}: {jobs:,} jobs", style="dim")
             # In its own process, because the database and the order are project settings.
             done = subprocess.run(
                 [sys.executable, "-m", "mainspring.bench.snapshot_pass"],
-                input=json.dumps([engine, url, order, jobs, options.rounds]),
+                input=json.dumps([engine, servers, order, jobs, options.rounds]),
                 env=os.environ | {"MAINSPRING_BENCH_ORDER": order},
                 stdout=subprocess.PIPE,
                 text=True,

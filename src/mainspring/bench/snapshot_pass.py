@@ -4,16 +4,16 @@ import json
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from statistics import median
 from typing import Any, Final
 
 from rich.console import Console
 
 from mainspring.bench.database import DatabaseBench
-from mainspring.bench.engines import Engine, MariaDB, PostgreSQL, SQLite, query
+from mainspring.bench.engines import NAMES, Engine, opened, query
 from mainspring.bench.report import Figure
 
 _WAVE: Final = 40_000  # jobs drained at a time
@@ -27,7 +27,6 @@ _BEGIN: Final = {
     "mysql": "START TRANSACTION WITH CONSISTENT SNAPSHOT",
     "sqlite": "BEGIN",
 }
-_NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 
 
 class SnapshotPass:
@@ -135,15 +134,13 @@ def _snapshot() -> Iterator[None]:
 
 def main() -> int:
     """Run the measurement given on standard input; print the figures as JSON."""
-    name, url, order, jobs, rounds = json.load(sys.stdin)
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mainspring-bench-"))
-        engine: Engine = SQLite(Path(folder))
-        if name == "postgresql":
-            engine = stack.enter_context(PostgreSQL(url, folder).made())
-        elif name == "mariadb":
-            engine = stack.enter_context(MariaDB(url, folder).made())
-        figures = list(SnapshotPass(_NAMES[name], engine, order, jobs, rounds).measure())
+    name, (url, mariadb_url), order, jobs, rounds = json.load(sys.stdin)
+    servers = Namespace(url=url, mariadb_url=mariadb_url)
+    with (
+        tempfile.TemporaryDirectory(prefix="mainspring-bench-") as folder,
+        opened(name, servers, folder) as engine,
+    ):
+        figures = list(SnapshotPass(NAMES[name], engine, order, jobs, rounds).measure())
     sys.stdout.write(json.dumps(figures))
     return 0
 

@@ -15,11 +15,10 @@ from typing import IO, Any, Final
 from rich.console import Console
 
 import mainspring
-from mainspring.bench.engines import Engine, MariaDB, PostgreSQL, SQLite
-from mainspring.bench.options import add_mariadb_url, add_postgres_url, parser_of, tell
+from mainspring.bench.engines import NAMES, opened
+from mainspring.bench.options import add_engines, parser_of, tell
 from mainspring.bench.report import Figure
 
-_NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 _LEAST: Final = 0.97
 _PROCESSES: Final = 2
 _ENQUEUED: Final = 500  # calls in a turn
@@ -42,14 +41,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--idle", type=int, default=10, help="seconds of each look at idle workers (%(default)s)"
     )
-    parser.add_argument(
-        "--engine",
-        action="append",
-        choices=_NAMES,
-        help="only on this database; may be given several times (default: all)",
-    )
-    add_postgres_url(parser)
-    add_mariadb_url(parser)
+    add_engines(parser)
     options = parser.parse_args(argv)
     figures = list(_measure(options))
     return tell("version", figures, options, "other version")
@@ -65,13 +57,13 @@ def _source(text: str) -> Path:
 
 def _measure(options: argparse.Namespace) -> Iterator[Figure]:
     own = Path(mainspring.__file__).parents[1]
-    for name in options.engine or _NAMES:
+    for name in options.engine or NAMES:
         with ExitStack() as stack:
             pair = Pair(
                 stack.enter_context(_version(source, name, options))
                 for source in (own, options.folder)
             )
-            yield from _figures(pair, _NAMES[name], options)
+            yield from _figures(pair, NAMES[name], options)
 
 
 def _figures(pair: "Pair", name: str, options: argparse.Namespace) -> Iterator[Figure]:
@@ -153,7 +145,7 @@ class Pair:
 def _version(source: Path, name: str, options: argparse.Namespace) -> Iterator[Version]:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mainspring-bench-"))
-        engine = _engine(name, folder, options, stack)
+        engine = stack.enter_context(opened(name, options, folder))
         template = Path(__file__).with_name("version_template")
         environment = os.environ | {
             # Before installed packages, so that a version is measured from its own folder.
@@ -174,11 +166,3 @@ def _version(source: Path, name: str, options: argparse.Namespace) -> Iterator[V
             yield Version(process.stdin, process.stdout)
         finally:
             process.communicate()
-
-
-def _engine(name: str, folder: str, options: argparse.Namespace, stack: ExitStack) -> Engine:
-    if name == "postgresql":
-        return stack.enter_context(PostgreSQL(options.url, folder).made())
-    if name == "mariadb":
-        return stack.enter_context(MariaDB(options.mariadb_url, folder).made())
-    return SQLite(Path(folder))

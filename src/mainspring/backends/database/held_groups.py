@@ -107,7 +107,7 @@ class HeldGroups:
         self._are_many = bool(after or self._after)
         if not self._after:
             self._hurried = max(self._hurried - 1, 0)
-            self._rest = _RARELY if self._is_in_vain else _EVERY
+            self._rest = _RARELY if self._are_many and self._is_in_vain else _EVERY
             self._is_in_vain = True
         self._next_others = now + self._rest
         with self._lock:

@@ -212,7 +212,7 @@ def never_ends(name: str) -> Never:
     """Run until its process is killed."""
     write(f"{name}.started", str(os.getpid()))
     while True:
-        # Twice, as it is told again and again: also between two turns of the inner loop.
+        # Twice: the exception is raised repeatedly, perhaps between two turns of the inner loop.
         with contextlib.suppress(BaseException):
             while True:
                 with contextlib.suppress(BaseException):
