@@ -421,15 +421,18 @@ from mainspring.signals import worker_process_started, worker_process_stopping
 
 def told(*, signal, details, **_):
     what = "started" if signal is worker_process_started else "stopping"
-    print(what, details.backend, flush=True)
+    say(f"{what} {details.backend}")
+
+def say(line):
+    os.write(1, f"{line}\\n".encode())  # in one piece, as other processes write there, too
 
 @task
 def expects(name):
-    atexit.register(print, f"exit {name}", flush=True)
+    atexit.register(say, f"exit {name}")
 
 worker_process_started.connect(told)
 worker_process_stopping.connect(told)
-atexit.register(print, "exit of the script", flush=True)
+atexit.register(say, "exit of the script")
 expects.enqueue("of a worker").wait()
 """)
     assert sorted(printed) == sorted(
