@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from mainspring.backends.database.held_groups import MOST, HeldGroups
 from mainspring.core.clock import SECOND
+from mainspring.core.limits import Bound, group_of
 
 _BEGAN = 1_800_000_000 * SECOND
 
@@ -27,7 +28,7 @@ class _Waiting:
         return []
 
     def held_groups(self, cursor: object, after: str, most: int) -> set[str]:
-        return set([group for group in self.groups if group > after][:most])
+        return set(sorted(group for group in self.groups if group > after)[:most])
 
 
 def _looks(groups: HeldGroups, waiting: _Waiting, first: int, seconds: int) -> list[int]:
@@ -74,3 +75,51 @@ def test_a_hurry_brings_a_look_at_all() -> None:
     while groups.next_at({}) is not None:
         seen |= groups.choose(store, store, _BEGAN + 121 * SECOND)
     assert seen == set(waiting.groups)
+
+
+def _sharing(number: int) -> list[str]:
+    """Return groups that share a limit; each has another one besides."""
+    shared = Bound("c:shared", 1)
+    return sorted(group_of([shared, Bound(f"c:own{i:06}", 1)]) for i in range(number))
+
+
+def _look_at_all(groups: HeldGroups, waiting: _Waiting) -> None:
+    store: Any = cast("Any", waiting)
+    groups.hurry()
+    groups.choose(store, store, _BEGAN)
+    while groups.next_at({}) is not None:
+        groups.choose(store, store, _BEGAN)
+
+
+def test_groups_without_waiting_jobs_are_forgotten_after_a_round() -> None:
+    waiting = _Waiting(0)
+    every = waiting.groups = _sharing(3 * MOST)
+    groups = HeldGroups()
+    groups.add(every)
+    _look_at_all(groups, waiting)
+    assert groups.sharing(every[:1]) == set(every)
+
+    waiting.groups = every[1::2]
+    _look_at_all(groups, waiting)
+    assert groups.sharing(every[:1]) == set(every[1::2])
+
+    waiting.groups = []
+    _look_at_all(groups, waiting)
+    assert groups.sharing(every[:1]) == set()
+
+
+def test_groups_that_are_added_during_a_round_stay_known() -> None:
+    """Even those that this round has passed already, or that were known before."""
+    waiting = _Waiting(0)
+    every = _sharing(4 * MOST)
+    waiting.groups = every[1:]
+    store: Any = cast("Any", waiting)
+    groups = HeldGroups()
+    groups.add(every[1:])
+    groups.choose(store, store, _BEGAN)
+    gone = every[2 * MOST]
+    waiting.groups.remove(gone)
+    groups.add([every[0], gone])
+    while groups.next_at({}) is not None:
+        groups.choose(store, store, _BEGAN)
+    assert groups.sharing([gone]) == set(every)

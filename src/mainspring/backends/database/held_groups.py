@@ -32,6 +32,7 @@ class HeldGroups:
         self._sharing: dict[str, set[str]] = {}  # by the names of their limits
         self._opens = Agenda()  # when a rate has room for a group that waits only for that
         self._after = ""  # where the next batch of others starts
+        self._unseen: set[str] = set()  # known when this round began, not found since
         self._rest = _EVERY
         self._is_in_vain = True  # nothing was admitted in this round
         self._are_many = False
@@ -44,6 +45,7 @@ class HeldGroups:
         """Record that jobs wait in these groups."""
         with self._lock:
             for group in groups:
+                self._unseen.discard(group)
                 if group not in self._known:
                     self._known.add(group)
                     for bound in known_bounds_of(group):
@@ -102,20 +104,20 @@ class HeldGroups:
         return groups
 
     def _others(self, dialect: "Dialect", cursor: Any, now: int) -> set[str]:
-        after, groups = self._after, dialect.held_groups(cursor, self._after, MOST)
+        after = self._after
+        if not after:
+            with self._lock:
+                self._unseen = self._known.copy()
+        groups = dialect.held_groups(cursor, after, MOST)
+        self.add(groups)
         self._after = max(groups) if len(groups) >= MOST else ""
         self._are_many = bool(after or self._after)
         if not self._after:
             self._hurried = max(self._hurried - 1, 0)
             self._rest = _RARELY if self._are_many and self._is_in_vain else _EVERY
             self._is_in_vain = True
+            self.discard(self._unseen)
         self._next_others = now + self._rest
-        with self._lock:
-            gone = self._known - groups
-        self.discard(
-            group for group in gone if group > after and (not self._after or group <= self._after)
-        )
-        self.add(groups)
         return groups
 
     def next_at(self, opens: dict[str, int]) -> int | None:
