@@ -283,14 +283,19 @@ def snapshot() -> Iterator[None]:
     """Hold a transaction open that still sees all that there is now."""
     connection = connections[STORE].copy()
     connection.inc_thread_sharing()
+    if connection.vendor == "mysql":  # Django's default is READ COMMITTED, which keeps no snapshot
+        connection.settings_dict["OPTIONS"]["isolation_level"] = "repeatable read"
     try:
         with connection.cursor() as cursor:
             if connection.vendor == "postgresql":
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             else:
-                cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+                cursor.execute("START TRANSACTION")
             cursor.execute("SELECT count(*) FROM mainspring_job")
+            seen = cursor.fetchall()
             yield
+            cursor.execute("SELECT count(*) FROM mainspring_job")
+            assert cursor.fetchall() == seen
     finally:
         connection.close()
 

@@ -24,7 +24,7 @@ _IDLE: Final = 15.0  # seconds
 _PAUSE: Final = 1.5  # seconds until all workers have noticed that a queue is paused
 _BEGIN: Final = {
     "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ",
-    "mysql": "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+    "mysql": "START TRANSACTION",
     "sqlite": "BEGIN",
 }
 
@@ -122,14 +122,23 @@ def _snapshot() -> Iterator[None]:
     from django.db import connection
 
     own = connection.copy()
+    if own.vendor == "mysql":  # Django's default is READ COMMITTED, which keeps no snapshot
+        own.settings_dict["OPTIONS"]["isolation_level"] = "repeatable read"
     try:
         with own.cursor() as cursor:
             cursor.execute(_BEGIN[own.vendor])
-            cursor.execute("SELECT count(*) FROM mainspring_job")
-            cursor.fetchall()
+            before = _count(cursor)
             yield
+            if _count(cursor) != before:
+                raise AssertionError("The open transaction sees new jobs")
     finally:
         own.close()
+
+
+def _count(cursor: Any) -> int:
+    cursor.execute("SELECT count(*) FROM mainspring_job")
+    ((number,),) = cursor.fetchall()
+    return int(number)
 
 
 def main() -> int:

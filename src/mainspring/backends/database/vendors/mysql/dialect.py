@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Final
 
@@ -16,8 +16,10 @@ from mainspring.backends.database.claims import Batch, Wanted
 from mainspring.backends.database.skipping import ready_moments
 from mainspring.backends.database.vendors.base import Between, Dialect, Row
 from mainspring.backends.database.vendors.mysql import errors, looking, server
-from mainspring.backends.database.vendors.mysql.claiming import Claims, Note
+from mainspring.backends.database.vendors.mysql.choosing import Note
+from mainspring.backends.database.vendors.mysql.claiming import Claims
 from mainspring.backends.database.vendors.mysql.purging import Purging
+from mainspring.backends.database.vendors.mysql.searches import Searches
 from mainspring.backends.database.vendors.mysql.settling import LARGE, in_base64, settle
 from mainspring.backends.database.vendors.polling import Polling
 from mainspring.backends.database.vendors.skipping_dialect import SkippingDialect
@@ -62,8 +64,9 @@ class MySQLDialect(SkippingDialect):
     def __init__(self, connection: BaseDatabaseWrapper, backend: str, options: Options) -> None:
         super().__init__(connection, backend, options)
         self._settings = connection.settings_dict
-        self._claims = Claims(backend, options.order, self._skipping)
-        self._purging = Purging(backend, self._skipping)
+        self._searches = Searches()
+        self._claims = Claims(backend, options.order, self._skipping, self._searches)
+        self._purging = Purging(backend, self._skipping, self._searches)
         self._polling = Polling(_SLOWEST)
         self._sessions = threading.local()
         self._product = "MySQL"
@@ -291,7 +294,7 @@ class MySQLDialect(SkippingDialect):
             note()
         self._purging.count(len(outcomes), time.monotonic() - begun)
         if self._skipping.is_on:
-            self._skipping.ready_again(ready_moments(outcomes))
+            self.ready_again(ready_moments(outcomes))
         if batches:
             self._polling.found_work()
         return lost, batches
@@ -302,7 +305,8 @@ class MySQLDialect(SkippingDialect):
         if walks is None:
             found = super().look(cursor, soon)
         else:
-            found = looking.look(self, cursor, soon, self._claims, walks)
+            choosing = self._claims.choosing
+            found = looking.look(self, cursor, soon, choosing, self._searches, walks)
         if time.monotonic() - begun > _LONG:
             self._purging.suspect()
         return found
@@ -365,9 +369,17 @@ class MySQLDialect(SkippingDialect):
 
     # Waking
 
+    def ready_again(self, moments: Iterable[int], are_ends: bool = False) -> None:
+        """Search there again from now on, and once more after the commit: see :meth:`notify`."""
+        found = list(moments)
+        super().ready_again(found, are_ends)
+        if found and self._skipping.is_on:
+            self._searches.reopen(min(found))
+
     def notify(self, connection: BaseDatabaseWrapper) -> None:
         """Wake this process's own worker; the workers of other processes poll."""
         self._skipping.untold()  # others search their stretches again by themselves
+        self._searches.reopen_pending()
         self._polling.notify()
 
     def forget_notifications(self) -> bool:

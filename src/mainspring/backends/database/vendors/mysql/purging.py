@@ -7,20 +7,22 @@ from django.tasks.base import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 
 from mainspring.backends.database.skipping import Skipping
 from mainspring.backends.database.statements import statement
+from mainspring.backends.database.vendors.mysql.searches import Searches
 
 _LOOK_AFTER: Final = 20_000  # jobs that this process has settled
 _LOOK_EVERY: Final = 10.0  # seconds, while claims skip dead entries
 _LONG: Final = 0.2  # seconds; a claim that takes longer may be walking over dead entries
 _SLOW: Final = 0.002  # seconds
-_SHARE: Final = 100  # a process spends at most one part in 100 of its time on measuring
+_SHARE: Final = 100  # a process measures, and searches all, in at most one part of its time in 100
 
 
 class Purging:
     """Detects that InnoDB's purge is behind, by timing walks through the index of ready jobs."""
 
-    def __init__(self, backend: str, skipping: Skipping) -> None:
+    def __init__(self, backend: str, skipping: Skipping, searches: Searches) -> None:
         self._backend = backend
         self._skipping = skipping
+        self._searches = searches
         self._settled = 0
         self._is_suspected = True  # other processes may have left dead entries
         self._next_walk = float("-inf")
@@ -46,11 +48,14 @@ class Purging:
         self._settled, self._is_suspected = 0, False
         begun = time.monotonic()
         first, second = self._walk(cursor), self._walk(cursor)
-        levels = [level for level in second if min(first[level], second[level]) > _SLOW]
+        times = {level: min(first[level], second[level]) for level in second}
+        levels = [level for level, time_of in times.items() if time_of > _SLOW]
         if levels:
             self._skipping.begin(levels)
+            self._searches.space_out(sum(times.values()) * _SHARE)
         elif self._skipping.is_on:
             self._skipping.cease()
+            self._searches.forget()
         took = time.monotonic() - begun
         self._next_walk = begun + max(took * _SHARE, _LOOK_EVERY if self._skipping.is_on else 0)
         return bool(levels)
