@@ -13,7 +13,8 @@ _LOOK_AFTER: Final = 20_000  # jobs that this process has settled
 _LOOK_EVERY: Final = 10.0  # seconds, while claims skip dead entries
 _LONG: Final = 0.2  # seconds; a claim that takes longer may be walking over dead entries
 _SLOW: Final = 0.002  # seconds
-_SHARE: Final = 100  # a process measures, and searches all, in at most one part of its time in 100
+# A process spends at most one part in 100 of its time on measuring, and as much on late jobs.
+_SHARE: Final = 100
 
 
 class Purging:
