@@ -18,6 +18,7 @@ from mainspring.backends.storage import Storage
 from mainspring.core import clock
 from mainspring.core.clock import SECOND
 from mainspring.core.jobs import Job
+from tests.contract.beside import transaction_of_another
 from tests.contract.jobs import ALL, DAY, START, enqueued, failed, ids, registered, succeeded
 from tests.contract.router import STORE
 from tests.contract.stores import KINDS, Store, on_kinds
@@ -115,20 +116,12 @@ def test_a_backlog_is_claimed_in_order_too(storage: Storage, store: Store) -> No
 def test_what_another_process_has_locked_is_left_to_it(storage: Storage, store: Store) -> None:
     other = searched(store.another_process())
     jobs = fresh(storage, *range(4))
-    connection = connections[STORE].copy()
-    connection.inc_thread_sharing()
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN")
-            locked = [jobs[0].id, jobs[3].id]
-            cursor.execute(statement("mysql", "lock_chosen"), (tuple(locked),))
-            left = {jobs[1].id, jobs[2].id}
-            assert set(ids(storage.claim(registered(storage), ALL, 2))) == left
-            assert other.claim(registered(other), ALL, 2) == []
-            cursor.execute("ROLLBACK")
-        assert sorted(ids(other.claim(registered(other), ALL, 2))) == sorted(locked)
-    finally:
-        connection.close()
+    locked, left = [jobs[0].id, jobs[3].id], [jobs[1].id, jobs[2].id]
+    with transaction_of_another() as cursor:
+        cursor.execute(statement("mysql", "lock_chosen"), (tuple(locked),))
+        assert sorted(ids(storage.claim(registered(storage), ALL, 2))) == left
+        assert other.claim(registered(other), ALL, 2) == []
+    assert sorted(ids(other.claim(registered(other), ALL, 2))) == locked
 
 
 def test_claims_of_two_processes_take_each_fresh_job_once(storage: Storage, store: Store) -> None:

@@ -15,12 +15,12 @@ from django.db.utils import Error, OperationalError
 from mainspring.backends.database.claims import Batch, Wanted
 from mainspring.backends.database.skipping import ready_moments
 from mainspring.backends.database.vendors.base import Between, Dialect, Row
-from mainspring.backends.database.vendors.mysql import errors, looking, server
+from mainspring.backends.database.vendors.mysql import errors, inserting, looking, server
 from mainspring.backends.database.vendors.mysql.choosing import Note
 from mainspring.backends.database.vendors.mysql.claiming import Claims
 from mainspring.backends.database.vendors.mysql.purging import Purging
 from mainspring.backends.database.vendors.mysql.searches import Searches
-from mainspring.backends.database.vendors.mysql.settling import LARGE, in_base64, settle
+from mainspring.backends.database.vendors.mysql.settling import in_base64, settle
 from mainspring.backends.database.vendors.polling import Polling
 from mainspring.backends.database.vendors.skipping_dialect import SkippingDialect
 from mainspring.backends.transactions import Noted, as_rows
@@ -33,7 +33,6 @@ _TRIES: Final = 5
 _SLOWEST: Final = 0.2
 _LONGEST_ID: Final = 32
 _LONG: Final = 0.005  # seconds; a look that takes longer may be walking over dead entries
-_ARGUMENTS: Final = 8  # index of their column in a new job
 
 LOCK_WAIT: Final = 1
 """Seconds that a statement waits for locks of others. The rest of the worker waits with it.
@@ -146,26 +145,16 @@ class MySQLDialect(SkippingDialect):
     # On the caller's connection
 
     def insert(self, connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
-        """Insert jobs in the caller's transaction, all or none.
-
-        The drivers make one statement of many rows, up to 64 kB.
-        """
-        if len(rows) == 1 and not _is_large(rows[0]):
+        """Insert jobs in the caller's transaction, all or none."""
+        if len(rows) == 1 and not inserting.is_large(rows[0]):
             super().insert(connection, rows)
             return
         with transaction.atomic(self.alias), connection.cursor() as cursor:
-            self._insert(cursor, rows)
-
-    def _insert(self, cursor: Any, rows: Sequence[Row]) -> None:
-        for row in rows:
-            if _is_large(row):
-                cursor.execute(self.sql("enqueue_large"), _with_base64(row))
-        if small := [row for row in rows if not _is_large(row)]:
-            cursor.executemany(self.sql("enqueue"), small)
+            inserting.insert(cursor, rows)
 
     def insert_again(self, connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
         """Insert those of ``rows`` that are not there."""
-        super().insert_again(connection, [_with_base64(row) for row in rows])
+        super().insert_again(connection, [inserting.with_base64(row) for row in rows])
 
     def lock_keys(self, cursor: Any, keys: str) -> Sequence[Row]:
         """Lock, then read: there is no INSERT that returns what it did not insert."""
@@ -204,7 +193,7 @@ class MySQLDialect(SkippingDialect):
         """Look which are there first, so that the drivers make one statement of many rows."""
         cursor.execute(self.sql("known_jobs"), (self.ids([row[0] for row in rows]),))
         known = {job_id for (job_id,) in cursor.fetchall()}
-        self._insert(cursor, [row for row in rows if row[0] not in known])
+        inserting.insert(cursor, [row for row in rows if row[0] not in known])
 
     # Staging and admitting
 
@@ -402,11 +391,3 @@ class MySQLDialect(SkippingDialect):
 def _is_id(text: str) -> bool:
     # Others would be compared as something else than they are.
     return text.isascii() and text.isprintable() and " " not in text and len(text) <= _LONGEST_ID
-
-
-def _is_large(row: Row) -> bool:
-    return len(row[_ARGUMENTS]) >= LARGE
-
-
-def _with_base64(row: Row) -> Row:
-    return (*row[:_ARGUMENTS], in_base64(row[_ARGUMENTS]), *row[_ARGUMENTS + 1 :])
